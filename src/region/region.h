@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef REGION_REGION_H
+#define REGION_REGION_H
+
+/*
+ * region - the writer's side of a region
+ *
+ * Makes regions, adopts those that a dead writer left, and adds tables to
+ * them. The layout is sluice/region.h; readers use sluice/reader.h. A region
+ * has one writer at a time: a process that is alive and whose pid and start
+ * time are in the header. Tables are given out front to back and never taken
+ * back, so there is nothing to fragment.
+ *
+ * Not thread-safe; any number of regions may be open in a process.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/annotate.h"
+#include "base/why.h"
+#include "sluice/region.h"
+
+struct region {
+	struct sluice_region *head; /* the first byte of the region */
+	uint64_t len;		    /* bytes, whole pages */
+	int fd; /* owned: the memfd's or the arena map's */
+	enum sluice_backing backing;
+	uint32_t page_len; /* bytes: 4096, or 2 MiB */
+};
+
+/* ---- Life. Control thread. ---- */
+
+/*
+ * Makes an empty region in a memfd, in 2 MiB pages when want_huge and when
+ * there are enough, else in ordinary ones (out->page_len says which).
+ *
+ * len      bytes; rounded up to whole pages
+ * returns  0, -EINVAL (name or len), -ENOMEM
+ */
+int region_new_memfd(const char *name, uint64_t len, bool want_huge,
+		     struct region **out, struct why *why) MUST_USE;
+
+/*
+ * Makes an empty region in a new BPF arena, at an address that is free in this
+ * process and the same in every other, every page present. BPF programs read
+ * it when they are loaded with out->fd as their arena.
+ *
+ * returns  0, -EINVAL, -ENOMEM,
+ *          -EOPNOTSUPP  this kernel has no arenas (before 6.9)
+ *          -EPERM       CAP_BPF is missing
+ */
+int region_new_arena(const char *name, uint64_t len, struct region **out,
+		     struct why *why) MUST_USE;
+
+/*
+ * Takes over a region whose writer is gone: checks it, maps it for writing,
+ * writes us into its header, counts generation up. Takes fd on success.
+ *
+ * returns  0, -EBUSY (its writer lives), or as sluice_region_check()
+ */
+int region_adopt(int fd, struct region **out, struct why *why) MUST_USE;
+
+/*
+ * Unmaps and closes; the memory lives on while others hold it. The header says
+ * that the writer left in order. NULL is fine.
+ */
+void region_free(struct region *r);
+
+/* ---- Tables. The writer only. ---- */
+
+/*
+ * Adds a table: zeroed memory of desc->len bytes, 64-byte aligned. desc->off is
+ * ignored on the way in. The descriptor is not yet visible: fill the memory,
+ * then call region_table_publish() with the same table.
+ *
+ * off      set on success: bytes from the region's start
+ * returns  0, -ENOSPC (no room, or SLUICE_TABLES_MAX), -EEXIST (the kind)
+ */
+int region_table_add(struct region *r, const struct sluice_table_desc *desc,
+		     uint32_t *off, struct why *why) MUST_USE;
+void region_table_publish(struct region *r);
+
+/* The descriptor of a kind, or NULL. */
+const struct sluice_table_desc *region_table(const struct region *r,
+					     enum sluice_table_kind kind);
+
+/* The only place where an offset becomes an address; NULL if out of range. */
+static inline void *region_at(const struct region *r, uint64_t off,
+			      uint64_t len)
+{
+	if (off > r->len || len > r->len - off)
+		return NULL;
+	return (uint8_t *)r->head + off;
+}
+
+/* A process's start time in clock ticks since boot; 0 if it is not there. */
+uint64_t region_process_start(uint64_t pid);
+
+#endif
