@@ -25,53 +25,53 @@
 
 #define SLUICE_BARRIER_() __asm__ volatile("" ::: "memory")
 
-#define SLUICE_ATOMIC_OPS_(T, n)                                               \
-	SLUICE_INLINE T sluice_load##n##_relaxed(const T *p)                   \
-	{                                                                      \
-		return *(const volatile T *)p;                                 \
-	}                                                                      \
-	SLUICE_INLINE T sluice_load##n##_acquire(const T *p)                   \
-	{                                                                      \
-		T v = *(const volatile T *)p;                                  \
-		SLUICE_BARRIER_();                                             \
-		return v;                                                      \
-	}                                                                      \
-	SLUICE_INLINE void sluice_store##n##_relaxed(T *p, T v)                \
-	{                                                                      \
-		*(volatile T *)p = v;                                          \
-	}                                                                      \
-	SLUICE_INLINE void sluice_store##n##_release(T *p, T v)                \
-	{                                                                      \
-		SLUICE_BARRIER_();                                             \
-		*(volatile T *)p = v;                                          \
-	}                                                                      \
-	SLUICE_INLINE void sluice_add##n##_relaxed(T *p, T v)                  \
-	{                                                                      \
-		__sync_fetch_and_add(p, v);                                    \
+#define SLUICE_ATOMIC_OPS_(T, n)                                \
+	SLUICE_INLINE T sluice_load##n##_relaxed(const T *p)    \
+	{                                                       \
+		return *(const volatile T *)p;                  \
+	}                                                       \
+	SLUICE_INLINE T sluice_load##n##_acquire(const T *p)    \
+	{                                                       \
+		T v = *(const volatile T *)p;                   \
+		SLUICE_BARRIER_();                              \
+		return v;                                       \
+	}                                                       \
+	SLUICE_INLINE void sluice_store##n##_relaxed(T *p, T v) \
+	{                                                       \
+		*(volatile T *)p = v;                           \
+	}                                                       \
+	SLUICE_INLINE void sluice_store##n##_release(T *p, T v) \
+	{                                                       \
+		SLUICE_BARRIER_();                              \
+		*(volatile T *)p = v;                           \
+	}                                                       \
+	SLUICE_INLINE void sluice_add##n##_relaxed(T *p, T v)   \
+	{                                                       \
+		__sync_fetch_and_add(p, v);                     \
 	}
 
 #else
 
-#define SLUICE_ATOMIC_OPS_(T, n)                                               \
-	SLUICE_INLINE T sluice_load##n##_relaxed(const T *p)                   \
-	{                                                                      \
-		return __atomic_load_n(p, __ATOMIC_RELAXED);                   \
-	}                                                                      \
-	SLUICE_INLINE T sluice_load##n##_acquire(const T *p)                   \
-	{                                                                      \
-		return __atomic_load_n(p, __ATOMIC_ACQUIRE);                   \
-	}                                                                      \
-	SLUICE_INLINE void sluice_store##n##_relaxed(T *p, T v)                \
-	{                                                                      \
-		__atomic_store_n(p, v, __ATOMIC_RELAXED);                      \
-	}                                                                      \
-	SLUICE_INLINE void sluice_store##n##_release(T *p, T v)                \
-	{                                                                      \
-		__atomic_store_n(p, v, __ATOMIC_RELEASE);                      \
-	}                                                                      \
-	SLUICE_INLINE void sluice_add##n##_relaxed(T *p, T v)                  \
-	{                                                                      \
-		__atomic_fetch_add(p, v, __ATOMIC_RELAXED);                    \
+#define SLUICE_ATOMIC_OPS_(T, n)                                \
+	SLUICE_INLINE T sluice_load##n##_relaxed(const T *p)    \
+	{                                                       \
+		return __atomic_load_n(p, __ATOMIC_RELAXED);    \
+	}                                                       \
+	SLUICE_INLINE T sluice_load##n##_acquire(const T *p)    \
+	{                                                       \
+		return __atomic_load_n(p, __ATOMIC_ACQUIRE);    \
+	}                                                       \
+	SLUICE_INLINE void sluice_store##n##_relaxed(T *p, T v) \
+	{                                                       \
+		__atomic_store_n(p, v, __ATOMIC_RELAXED);       \
+	}                                                       \
+	SLUICE_INLINE void sluice_store##n##_release(T *p, T v) \
+	{                                                       \
+		__atomic_store_n(p, v, __ATOMIC_RELEASE);       \
+	}                                                       \
+	SLUICE_INLINE void sluice_add##n##_relaxed(T *p, T v)   \
+	{                                                       \
+		__atomic_fetch_add(p, v, __ATOMIC_RELAXED);     \
 	}
 
 #endif

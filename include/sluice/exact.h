@@ -66,7 +66,7 @@ struct sluice_exact {
 
 	/* The writer writes, anyone reads. */
 	uint64_t n_changes __attribute__((aligned(64))); /* [exact-change] */
-	uint64_t n_used;				   /* live entries */
+	uint64_t n_used;				 /* live entries */
 };
 
 /*
@@ -167,7 +167,8 @@ SLUICE_INLINE uint8_t *sluice_bucket_find(const struct sluice_exact_view *v,
 	const uint64_t *slots = v->buckets + (uint64_t)bucket * 8;
 
 	for (uint32_t i = 0; i < SLUICE_BUCKET_SLOTS; i++) {
-		uint64_t s = sluice_load64_acquire(&slots[i]); /* [exact-slot] */
+		uint64_t s =
+			sluice_load64_acquire(&slots[i]); /* [exact-slot] */
 		uint32_t idx = (uint32_t)s - 1;
 		uint8_t *e;
 

@@ -52,7 +52,8 @@ struct sluice_flow {
 	/* The engine writes (relaxed, atomic adds), anyone reads. */
 	uint64_t n_packets;
 	uint64_t n_bytes; /* frames without FCS */
-	uint64_t used_ns; /* CLOCK_MONOTONIC_COARSE; 0 before the first packet */
+	uint64_t
+		used_ns; /* CLOCK_MONOTONIC_COARSE; 0 before the first packet */
 
 	/* The slow path writes, anyone reads: packets that it sent on itself. */
 	uint64_t slow_packets;

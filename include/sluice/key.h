@@ -25,17 +25,17 @@ struct sluice_key {
 	uint32_t in_port; /* the slice's number; host order */
 	uint8_t eth_dst[6];
 	uint8_t eth_src[6];
-	sluice_be16 eth_type;	/* behind the tags; 0 for 802.3 lengths */
-	sluice_be16 vlan_tci;	/* outer tag, SLUICE_VLAN_PRESENT set, or 0 */
-	sluice_be16 inner_tci;	/* second tag likewise */
-	uint8_t ip_proto;	/* last header; for ARP the opcode's low byte */
-	uint8_t ip_frag;	/* SLUICE_FRAG_* */
-	uint8_t ip_src[16];	/* IPv4 and ARP: the last 4 bytes, 12 zeros */
+	sluice_be16 eth_type;  /* behind the tags; 0 for 802.3 lengths */
+	sluice_be16 vlan_tci;  /* outer tag, SLUICE_VLAN_PRESENT set, or 0 */
+	sluice_be16 inner_tci; /* second tag likewise */
+	uint8_t ip_proto;      /* last header; for ARP the opcode's low byte */
+	uint8_t ip_frag;       /* SLUICE_FRAG_* */
+	uint8_t ip_src[16];    /* IPv4 and ARP: the last 4 bytes, 12 zeros */
 	uint8_t ip_dst[16];
-	sluice_be16 tp_src;	/* ports; ICMP: type in the low byte */
-	sluice_be16 tp_dst;	/* ICMP: code in the low byte */
-	uint8_t ip_tos;		/* DSCP and ECN */
-	uint8_t pad[3];		/* zero */
+	sluice_be16 tp_src; /* ports; ICMP: type in the low byte */
+	sluice_be16 tp_dst; /* ICMP: code in the low byte */
+	uint8_t ip_tos;	    /* DSCP and ECN */
+	uint8_t pad[3];	    /* zero */
 };
 _Static_assert(sizeof(struct sluice_key) == 64, "ABI");
 #define SLUICE_KEY_LAYOUT 1u

@@ -35,15 +35,15 @@ struct sluice_why {
 int sluice_region_check(const void *mem, uint64_t len, struct sluice_why *why);
 
 /* The table of a kind, or NULL. The region has been checked. */
-const struct sluice_table_desc *
-sluice_table_find(const struct sluice_region *r, enum sluice_table_kind kind);
+const struct sluice_table_desc *sluice_table_find(const struct sluice_region *r,
+						  enum sluice_table_kind kind);
 
 /* A mapped region and its tables, all inside the mapping. */
 struct sluice_reader {
 	const struct sluice_region *region;
 	uint64_t len; /* bytes mapped */
 	const struct sluice_switch *sw;
-	const struct sluice_port *ports;	/* [SLUICE_PORTS_MAX] */
+	const struct sluice_port *ports;       /* [SLUICE_PORTS_MAX] */
 	const struct sluice_port_stats *stats; /* [n_lanes][SLUICE_PORTS_MAX] */
 	uint32_t n_lanes;
 	const uint64_t *sets; /* [SLUICE_SETS_MAX] */

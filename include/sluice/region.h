@@ -47,7 +47,7 @@ enum sluice_table_kind {
 
 /* How a table is laid out. Who does not know the number refuses the table. */
 enum sluice_table_alg {
-	SLUICE_ALG_ARRAY = 1,	 /* n_max records of value_len bytes */
+	SLUICE_ALG_ARRAY = 1,	/* n_max records of value_len bytes */
 	SLUICE_ALG_CUCKOO8 = 2, /* struct sluice_exact, sluice/exact.h */
 };
 
@@ -61,7 +61,7 @@ struct sluice_table_desc {
 	uint64_t len;		    /* bytes */
 	uint16_t key_len;	    /* bytes; 0 for arrays */
 	uint16_t value_len;	    /* bytes */
-	uint32_t key_layout;	    /* version of the key's and value's struct */
+	uint32_t key_layout; /* version of the key's and value's struct */
 };
 _Static_assert(sizeof(struct sluice_table_desc) == 64, "ABI");
 
@@ -69,19 +69,19 @@ struct sluice_region {
 	/* Constant after init. */
 	uint64_t magic;
 	uint32_t abi;
-	uint32_t backing;	     /* enum sluice_backing */
-	uint64_t len;		     /* bytes; whole pages */
-	uint64_t base_addr;	     /* where an arena must be mapped, else 0 */
+	uint32_t backing;	    /* enum sluice_backing */
+	uint64_t len;		    /* bytes; whole pages */
+	uint64_t base_addr;	    /* where an arena must be mapped, else 0 */
 	char name[SLUICE_NAME_LEN]; /* the slice, NUL-terminated */
-	uint32_t page_len;	     /* bytes of a page that backs it */
+	uint32_t page_len;	    /* bytes of a page that backs it */
 	uint32_t owner_uid;
 
 	/* The writer writes, anyone reads. */
 	uint32_t n_tables __attribute__((aligned(64)));
 	uint32_t pad;
-	uint64_t used_len;   /* bytes given to tables, from the start */
-	uint64_t generation; /* how many writers have held it */
-	uint64_t writer_pid; /* 0 when it closed in order */
+	uint64_t used_len;     /* bytes given to tables, from the start */
+	uint64_t generation;   /* how many writers have held it */
+	uint64_t writer_pid;   /* 0 when it closed in order */
 	uint64_t writer_start; /* its start time, clock ticks since boot */
 };
 _Static_assert(sizeof(struct sluice_region) <= SLUICE_DIR_OFF, "ABI");

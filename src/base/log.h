@@ -17,8 +17,8 @@
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 struct log {
-	FILE *to;	   /* NULL: silent */
-	const char *who;  /* in front of each line; not owned */
+	FILE *to;	    /* NULL: silent */
+	const char *who;    /* in front of each line; not owned */
 	enum log_level max; /* lines above are not written */
 };
 

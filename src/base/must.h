@@ -11,13 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define must(x)                                                                \
-	do {                                                                   \
-		if (__builtin_expect(!(x), 0)) {                               \
-			fprintf(stderr, "%s:%d: broken: %s\n", __FILE__,       \
-				__LINE__, #x);                                 \
-			abort();                                               \
-		}                                                              \
+#define must(x)                                                          \
+	do {                                                             \
+		if (__builtin_expect(!(x), 0)) {                         \
+			fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, \
+				__LINE__, #x);                           \
+			abort();                                         \
+		}                                                        \
 	} while (0)
 
 #endif

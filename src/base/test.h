@@ -74,24 +74,24 @@ static inline void test_run_(const char *name, void (*fn)(void))
 
 #define TEST(fn) test_run_(#fn, fn)
 
-#define CHECK(x)                                                               \
-	do {                                                                   \
-		if (!(x)) {                                                    \
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #x);       \
-			test_.failed = true;                                   \
-		}                                                              \
+#define CHECK(x)                                                         \
+	do {                                                             \
+		if (!(x)) {                                              \
+			printf("# %s:%d: %s\n", __FILE__, __LINE__, #x); \
+			test_.failed = true;                             \
+		}                                                        \
 	} while (0)
 
 /* Both as unsigned 64 bits; prints them when they differ. */
-#define CHECK_EQ(a, b)                                                         \
-	do {                                                                   \
-		uint64_t a_ = (uint64_t)(a), b_ = (uint64_t)(b);               \
-		if (a_ != b_) {                                                \
-			printf("# %s:%d: %s is %llu, %s is %llu\n", __FILE__,  \
-			       __LINE__, #a, (unsigned long long)a_, #b,       \
-			       (unsigned long long)b_);                        \
-			test_.failed = true;                                   \
-		}                                                              \
+#define CHECK_EQ(a, b)                                                        \
+	do {                                                                  \
+		uint64_t a_ = (uint64_t)(a), b_ = (uint64_t)(b);              \
+		if (a_ != b_) {                                               \
+			printf("# %s:%d: %s is %llu, %s is %llu\n", __FILE__, \
+			       __LINE__, #a, (unsigned long long)a_, #b,      \
+			       (unsigned long long)b_);                       \
+			test_.failed = true;                                  \
+		}                                                             \
 	} while (0)
 
 static inline int test_done(void)

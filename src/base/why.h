@@ -17,7 +17,7 @@
 #define WHY_LEN 512
 
 struct why {
-	int err;	     /* negative errno; 0 while nothing was said */
+	int err;	    /* negative errno; 0 while nothing was said */
 	char text[WHY_LEN]; /* one sentence, NUL-terminated */
 };
 

@@ -24,7 +24,7 @@
 struct region {
 	struct sluice_region *head; /* the first byte of the region */
 	uint64_t len;		    /* bytes, whole pages */
-	int fd; /* owned: the memfd's or the arena map's */
+	int fd;			    /* owned: the memfd's or the arena map's */
 	enum sluice_backing backing;
 	uint32_t page_len; /* bytes: 4096, or 2 MiB */
 };

@@ -29,11 +29,11 @@
 struct table_exact_conf {
 	const char *name;
 	enum sluice_table_kind kind;
-	uint32_t n_max;	      /* entries that fit for sure; 1 to 2^28 */
-	uint16_t key_len;     /* bytes; 8 to 64, a multiple of 8 */
-	uint16_t value_len;   /* bytes; a multiple of 8 */
-	uint32_t key_layout;  /* for the directory */
-	uint64_t seed;	      /* of the hash keys; rng_secret() but in tests */
+	uint32_t n_max;	     /* entries that fit for sure; 1 to 2^28 */
+	uint16_t key_len;    /* bytes; 8 to 64, a multiple of 8 */
+	uint16_t value_len;  /* bytes; a multiple of 8 */
+	uint32_t key_layout; /* for the directory */
+	uint64_t seed;	     /* of the hash keys; rng_secret() but in tests */
 };
 
 #define TABLE_EXACT_BATCH 32u
