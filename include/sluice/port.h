@@ -95,7 +95,8 @@ struct sluice_port_stats {
 	uint64_t missed; /* received here, given to the slow path */
 	uint64_t taken;	 /* lane 0: misses of this port that arrived */
 	uint64_t drops[SLUICE_DROP_N]; /* by reason, at the port it came from */
-	uint64_t pad[24 - 7 - SLUICE_DROP_N];
+	uint64_t rx_lost; /* lost by the device before they were taken */
+	uint64_t pad[24 - 8 - SLUICE_DROP_N];
 };
 _Static_assert(sizeof(struct sluice_port_stats) == 192, "ABI");
 
