@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pid alone does not name a process, for pids come again; a pid and a start
+ * time do. The start time is field 22 of /proc/PID/stat; field 2, the command,
+ * may hold spaces and parentheses, so we count from its last one.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "region/region.h"
+
+#define FIELD_START 22
+#define FIELD_BEHIND_COMMAND 3
+
+uint64_t region_process_start(uint64_t pid)
+{
+	char path[48], line[1024];
+	const char *at;
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	n = fread(line, 1, sizeof(line) - 1, f);
+	fclose(f);
+	line[n] = '\0';
+	at = strrchr(line, ')');
+	for (int i = FIELD_BEHIND_COMMAND; at && i <= FIELD_START; i++)
+		at = strchr(at + 1, ' ');
+	return at ? strtoull(at + 1, NULL, 10) : 0;
+}
