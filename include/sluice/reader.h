@@ -38,10 +38,14 @@ int sluice_region_check(const void *mem, uint64_t len, struct sluice_why *why);
 const struct sluice_table_desc *sluice_table_find(const struct sluice_region *r,
 						  enum sluice_table_kind kind);
 
-/* A mapped region and its tables, all inside the mapping. */
+/*
+ * A mapped region and its tables, all inside the mapping. Where they lie was
+ * copied when it was checked; what the region says later is not believed.
+ */
 struct sluice_reader {
 	const struct sluice_region *region;
 	uint64_t len; /* bytes mapped */
+	bool is_own;  /* we mapped it, close unmaps it */
 	const struct sluice_switch *sw;
 	const struct sluice_port *ports;       /* [SLUICE_PORTS_MAX] */
 	const struct sluice_port_stats *stats; /* [n_lanes][SLUICE_PORTS_MAX] */
@@ -57,14 +61,23 @@ struct sluice_reader {
  * returns  0
  *          -ENOENT   no such switch, or none, or several and no name
  *          -EACCES   not permitted
- *          as sluice_region_check()
+ *          -EINVAL   also: the region has not the tables of a switch
+ *          as sluice_reader_open_fd() and sluice_region_check()
  */
 int sluice_reader_open(const char *name, struct sluice_reader *out,
 		       struct sluice_why *why);
 
-/* The same from a file descriptor: an arena's, a memfd's or a file's. */
+/*
+ * The same from a file descriptor: an arena's, a memfd's or a file's (a copy
+ * that nobody changes). fd stays the caller's. -EBUSY also: an arena whose one
+ * address is taken in this process, as by its own writer.
+ */
 int sluice_reader_open_fd(int fd, struct sluice_reader *out,
 			  struct sluice_why *why);
+
+/* The same from memory, 64-byte aligned, that stays mapped until close. */
+int sluice_reader_open_mem(const void *mem, uint64_t len,
+			   struct sluice_reader *out, struct sluice_why *why);
 
 void sluice_reader_close(struct sluice_reader *r);
 
@@ -76,9 +89,10 @@ void sluice_reader_stats(const struct sluice_reader *r, uint32_t port,
 			 struct sluice_port_stats *out);
 
 /*
- * The next live entry at or after *idx of a table; copies key and value
- * consistently and leaves *idx behind it. Visits each entry that stays
- * throughout exactly once. False at the end.
+ * The next live entry at or after *idx of a table; copies key (v->key_len
+ * bytes) and value (value_len bytes, a multiple of 8, at most the table's)
+ * consistently, both 8-byte aligned, and leaves *idx behind it. Visits each
+ * entry that stays throughout exactly once. False at the end.
  */
 bool sluice_reader_next(const struct sluice_exact_view *v, uint32_t *idx,
 			void *key, void *value, uint32_t value_len);
