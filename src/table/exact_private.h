@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TABLE_EXACT_PRIVATE_H
+#define TABLE_EXACT_PRIVATE_H
+
+/* table/exact_private - what the files of table/exact share */
+
+#include "base/crash.h"
+#include "sluice/exact_batch.h"
+#include "table/exact.h"
+
+/*
+ * Numbers of the entries that are not live, in the order in which they died:
+ * those that may be used, then those that rest.
+ *
+ *     [ free ... | resting ... | (live) ]
+ *       taken      freed         rested      counts since the start
+ */
+struct exact_spare {
+	uint32_t *ring; /* [len] */
+	uint32_t len;
+	uint32_t take_at; /* taken % len */
+	uint32_t rest_at; /* rested % len */
+	uint64_t taken;
+	uint64_t freed;
+	uint64_t rested;
+};
+
+struct table_exact {
+	/* Constant after init. */
+	struct sluice_exact_view view;
+	struct sluice_exact *shared;
+	uint64_t *buckets;
+	uint32_t n_max;
+	uint32_t value_len;
+
+	/* Ours; the first two are published in shared. */
+	uint64_t n_changes;
+	uint32_t n_used;
+	struct exact_spare spare;
+	struct exact_path *path;
+};
+
+/* Every store that readers can see. */
+static inline void exact_put(uint64_t *p, uint64_t v)
+{
+	crash_point();
+	sluice_store64_release(p, v);
+}
+
+/* [exact-change]: what was stored before is to be seen before what comes. */
+static inline void exact_changed(struct table_exact *t)
+{
+	exact_put(&t->shared->n_changes, ++t->n_changes);
+}
+
+static inline void exact_set_n_used(struct table_exact *t, uint32_t n)
+{
+	t->n_used = n;
+	exact_put(&t->shared->n_used, n);
+}
+
+static inline uint64_t *exact_slots(const struct table_exact *t,
+				    uint32_t bucket)
+{
+	return t->buckets + (uint64_t)bucket * SLUICE_BUCKET_SLOTS;
+}
+
+static inline uint32_t exact_hash(const struct table_exact *t, const void *key)
+{
+	return sluice_exact_hash(t->shared->hash_keys, key, t->view.key_len);
+}
+
+/* The bucket other than this one under which a slot word's key may lie. */
+static inline uint32_t exact_other(const struct table_exact *t, uint64_t slot,
+				   uint32_t bucket)
+{
+	uint32_t hash = (uint32_t)(slot >> 32);
+	uint32_t b1 = sluice_exact_bucket1(hash, t->view.n_buckets);
+
+	if (b1 != bucket)
+		return b1;
+	return sluice_exact_bucket2(hash, t->view.n_buckets);
+}
+
+/* An empty slot of a bucket, or NULL. */
+uint64_t *exact_empty(const struct table_exact *t, uint32_t bucket);
+
+/* Marks an entry dead, of the next generation, and lays it to rest. */
+void exact_rest(struct table_exact *t, uint32_t idx);
+
+/* Appends an entry that is dead already to those that rest. */
+void exact_spare_push(struct exact_spare *s, uint32_t idx);
+
+/* ---- exact_path.c: making room by moving keys to their other bucket. ---- */
+
+/* Room to search in; freed by free(). NULL: no memory. */
+struct exact_path *exact_path_new(uint32_t n_buckets);
+
+/*
+ * Empties a slot under one of the two buckets, both full, of a hash. Returns
+ * it, or NULL when no short path leads to an empty one: nothing has changed.
+ * The slot still holds a word whose key has its new place already, and is to be
+ * overwritten next.
+ */
+uint64_t *exact_path_clear(struct table_exact *t, uint32_t hash);
+
+/* ---- exact_adopt.c ---- */
+
+/* Mends what a dead writer left and learns which entries are in use. */
+int exact_adopt_entries(struct table_exact *t, struct why *why) MUST_USE;
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tests of table/exact against a twin: an array that is indexed by the number
+ * of the key.
+ */
+#include "table/exact.h"
+
+#include <errno.h>
+
+#include "base/rng.h"
+#include "base/test.h"
+#include "sluice/exact_batch.h"
+
+#define WORDS_MAX (SLUICE_KEY_LEN_MAX / 8)
+#define VALUE_WORDS 2u
+
+struct fixture {
+	struct region *region;
+	struct table_exact *table;
+	struct table_exact_conf conf;
+};
+
+/* What should be stored: twin[i] is the value of key i, 0 if there is none. */
+struct twin {
+	uint64_t *values;
+	uint32_t n_keys;
+	uint32_t n_used;
+};
+
+static bool fixture_init(struct fixture *f, uint32_t n_max, uint16_t key_len)
+{
+	int err;
+
+	f->conf = (struct table_exact_conf){
+		.name = "flows",
+		.kind = SLUICE_TABLE_FLOWS,
+		.n_max = n_max,
+		.key_len = key_len,
+		.value_len = 8 * VALUE_WORDS,
+		.seed = test_seed(),
+	};
+	err = region_new_memfd("test", table_exact_len(&f->conf) + (1 << 16),
+			       false, &f->region, NULL);
+	CHECK_EQ(err, 0);
+	if (err)
+		return false;
+	err = table_exact_new(f->region, &f->conf, &f->table, NULL);
+	CHECK_EQ(err, 0);
+	return !err;
+}
+
+static void fixture_fini(struct fixture *f)
+{
+	table_exact_free(f->table);
+	region_free(f->region);
+}
+
+/* The writer dies and another one comes. */
+static void fixture_adopt(struct fixture *f)
+{
+	table_exact_free(f->table);
+	f->table = NULL;
+	CHECK_EQ(table_exact_adopt(f->region, f->conf.kind, &f->table, NULL),
+		 0);
+}
+
+/* Key number i; keys differ in few bits, as real ones do. */
+static void key_of(uint64_t *key, uint16_t key_len, uint32_t i)
+{
+	for (uint32_t w = 0; w < key_len / 8u; w++)
+		key[w] = 0x0800000000000000u + w;
+	key[i % (key_len / 8u)] += (uint64_t)i << 8;
+	key[0] ^= (uint64_t)i << 40;
+}
+
+static void value_of(uint64_t *value, uint64_t v)
+{
+	for (uint32_t w = 0; w < VALUE_WORDS; w++)
+		value[w] = v + w;
+}
+
+static int set(struct fixture *f, uint32_t i, uint64_t v)
+{
+	uint64_t key[WORDS_MAX];
+	uint64_t value[VALUE_WORDS];
+
+	key_of(key, f->conf.key_len, i);
+	value_of(value, v);
+	return table_exact_set(f->table, key, value, NULL);
+}
+
+static bool del(struct fixture *f, uint32_t i)
+{
+	uint64_t key[WORDS_MAX];
+
+	key_of(key, f->conf.key_len, i);
+	return table_exact_del(f->table, key);
+}
+
+/* The value of key i as a reader sees it; 0: none, 1: busy or torn. */
+static uint64_t get(const struct fixture *f, uint32_t i)
+{
+	uint64_t key[WORDS_MAX];
+	uint64_t value[VALUE_WORDS];
+
+	key_of(key, f->conf.key_len, i);
+	switch (sluice_exact_get(table_exact_view(f->table), key,
+				 f->conf.key_len, value, sizeof(value))) {
+	case SLUICE_NO:
+		return 0;
+	case SLUICE_BUSY:
+		return 1;
+	case SLUICE_YES:
+		break;
+	}
+	for (uint32_t w = 0; w < VALUE_WORDS; w++)
+		if (value[w] != value[0] + w)
+			return 1;
+	return value[0];
+}
+
+static void reclaim_all(struct fixture *f)
+{
+	table_exact_reclaim(f->table, table_exact_mark(f->table));
+	CHECK_EQ(table_exact_n_resting(f->table), 0);
+}
+
+static void twin_init(struct twin *t, uint32_t n_keys)
+{
+	t->values = calloc(n_keys, sizeof(*t->values));
+	t->n_keys = n_keys;
+	t->n_used = 0;
+}
+
+/* Every key of the twin by get, and 32 at a time. */
+static void agrees_by_key(const struct fixture *f, const struct twin *t)
+{
+	const struct sluice_exact_view *v = table_exact_view(f->table);
+	uint32_t n_wrong = 0;
+
+	for (uint32_t i = 0; i < t->n_keys; i++)
+		n_wrong += get(f, i) != t->values[i];
+	CHECK_EQ(n_wrong, 0);
+	for (uint32_t i = 0; i < t->n_keys; i += SLUICE_EXACT_BATCH) {
+		uint64_t keys[SLUICE_EXACT_BATCH * WORDS_MAX];
+		struct sluice_exact_answers a;
+		uint32_t n = t->n_keys - i;
+
+		if (n > SLUICE_EXACT_BATCH)
+			n = SLUICE_EXACT_BATCH;
+		for (uint32_t j = 0; j < n; j++)
+			key_of(keys + j * f->conf.key_len / 8, f->conf.key_len,
+			       i + j);
+		sluice_exact_find_batch(v, keys, n, &a);
+		for (uint32_t j = 0; j < n; j++) {
+			const uint64_t *value = NULL;
+
+			if (a.yes >> j & 1)
+				value = sluice_entry_value(a.entries[j],
+							   f->conf.key_len);
+			else
+				n_wrong += a.entries[j] != NULL;
+			n_wrong += (value ? *value : 0) != t->values[i + j];
+		}
+		n_wrong += a.busy != 0;
+	}
+	CHECK_EQ(n_wrong, 0);
+}
+
+/* Each stored key once and with its value, by iteration. */
+static void agrees_by_iteration(const struct fixture *f, const struct twin *t)
+{
+	const struct sluice_exact_view *v = table_exact_view(f->table);
+	uint64_t sum = 0;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < v->n_entries; i++) {
+		uint8_t *e = sluice_exact_entry(v, i);
+
+		if (*(uint64_t *)e & SLUICE_ENTRY_LIVE) {
+			n++;
+			sum += *(uint64_t *)sluice_entry_value(e, v->key_len);
+		}
+	}
+	for (uint32_t i = 0; i < t->n_keys; i++)
+		sum -= t->values[i];
+	CHECK_EQ(n, t->n_used);
+	CHECK_EQ(sum, 0);
+	CHECK_EQ(table_exact_n_used(f->table), t->n_used);
+	CHECK_EQ(v->table->n_used, t->n_used);
+}
+
+static void agrees(const struct fixture *f, const struct twin *t)
+{
+	agrees_by_key(f, t);
+	agrees_by_iteration(f, t);
+}
+
+/* One random operation on both. */
+static void step(struct fixture *f, struct twin *t, struct rng *r)
+{
+	uint32_t i = rng_below(r, t->n_keys);
+	uint64_t v = rng_next(r) | 2;
+	uint32_t what = rng_below(r, 100);
+	uint32_t had = t->values[i] != 0;
+
+	if (what < 55) {
+		int err = set(f, i, v);
+
+		if (err) {
+			CHECK_EQ(err, -ENOSPC);
+			CHECK((!had && t->n_used == f->conf.n_max) ||
+			      table_exact_n_resting(f->table) >= 64);
+			reclaim_all(f);
+		} else {
+			t->values[i] = v;
+			t->n_used += !had;
+		}
+	} else if (what < 95) {
+		CHECK_EQ(del(f, i), had);
+		t->values[i] = 0;
+		t->n_used -= had;
+	} else {
+		reclaim_all(f);
+	}
+}
+
+static void twin_run(uint32_t n_max, uint16_t key_len, uint32_t n_steps)
+{
+	struct rng r = rng_of(test_seed() + n_max + key_len);
+	struct fixture f;
+	struct twin t;
+
+	if (!fixture_init(&f, n_max, key_len))
+		return;
+	twin_init(&t, n_max + n_max / 4 + 2);
+	for (uint32_t i = 0; i < n_steps; i++) {
+		step(&f, &t, &r);
+		if (i % (n_steps / 8) == 0)
+			agrees(&f, &t);
+		if (i % (n_steps / 4) == 1)
+			fixture_adopt(&f);
+	}
+	agrees(&f, &t);
+	free(t.values);
+	fixture_fini(&f);
+}
+
+static void random_operations_agree_with_the_twin(void)
+{
+	for (uint16_t key_len = 8; key_len <= 64; key_len += 8)
+		twin_run(1000, key_len, 20000);
+	for (uint32_t n_max = 1; n_max <= 70; n_max++)
+		twin_run(n_max, 16, 2000);
+	twin_run(20000, 40, 200000);
+}
+
+int main(int argc, char **argv)
+{
+	test_init(argc, argv);
+	TEST(random_operations_agree_with_the_twin);
+	return test_done();
+}
