@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hostile bytes as a region. What the check accepts is then used as a reader
+ * uses it: iterate, find, sum. AddressSanitizer sees any step outside.
+ *
+ * An input is a region without its zeros, so that it is short and a mutation
+ * is likely to hit something: the first byte gives the size in pages, then
+ * come the header, then DIR_N directory entries, then the tables.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "sluice/reader.h"
+
+#define PAGE 4096u
+#define DIR_N 8u
+
+/* Takes up to n bytes of the input to mem + at; the rest stays zero. */
+static void lay(uint8_t *mem, size_t mem_len, size_t at, size_t n,
+		const uint8_t **data, size_t *len)
+{
+	if (at >= mem_len)
+		return;
+	if (n > mem_len - at)
+		n = mem_len - at;
+	if (n > *len)
+		n = *len;
+	memcpy(mem + at, *data, n);
+	*data += n;
+	*len -= n;
+}
+
+static void use_table(const struct sluice_exact_view *v, uint32_t value_len)
+{
+	uint64_t key[SLUICE_KEY_LEN_MAX / 8];
+	uint64_t value[sizeof(struct sluice_flow) / 8];
+	uint32_t idx = 0;
+
+	while (sluice_reader_next(v, &idx, key, value, value_len))
+		(void)sluice_exact_get(v, key, v->key_len, value, value_len);
+	memset(key, 0x5a, sizeof(key));
+	(void)sluice_exact_get(v, key, v->key_len, value, value_len);
+}
+
+/* A load that the compiler makes. */
+static void look(const void *at, int off)
+{
+	(void)*(const volatile uint64_t *)((const uint8_t *)at + off);
+}
+
+static void use_region(const uint8_t *mem, size_t len)
+{
+	struct sluice_port_stats sum;
+	struct sluice_reader r;
+	struct sluice_why why;
+
+	if (sluice_reader_open_mem(mem, len, &r, &why))
+		return;
+	for (uint32_t port = 0; port < SLUICE_PORTS_MAX; port++) {
+		sluice_reader_stats(&r, port, &sum);
+		look(&r.ports[port + 1], -8);
+		look(&r.sets[port], 0);
+	}
+	look(r.sw + 1, -8);
+	use_table(&r.flows, sizeof(struct sluice_flow));
+	use_table(&r.macs, sizeof(struct sluice_mac));
+	sluice_reader_close(&r);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	size_t pages = len ? 1 + data[0] % 32u : 0, mem_len = pages * PAGE;
+	struct sluice_why why;
+	uint8_t *mem;
+
+	if (!len)
+		return 0;
+	mem = aligned_alloc(PAGE, mem_len);
+	if (!mem)
+		return 0;
+	memset(mem, 0, mem_len);
+	data++;
+	len--;
+	lay(mem, mem_len, 0, sizeof(struct sluice_region), &data, &len);
+	lay(mem, mem_len, SLUICE_DIR_OFF,
+	    DIR_N * sizeof(struct sluice_table_desc), &data, &len);
+	lay(mem, mem_len, SLUICE_TABLES_OFF, mem_len, &data, &len);
+
+	if (sluice_region_check(mem, mem_len, &why) == 0)
+		use_region(mem, mem_len);
+	else if (!memchr(why.text, 0, sizeof(why.text)) || !why.text[0])
+		abort();
+	free(mem);
+	return 0;
+}
