@@ -19,6 +19,7 @@
  * cores; bpf_ringbuf_output(), which may not read packet data.
  */
 
+#include "sluice/atomic.h"
 #include "sluice/capture.h"
 
 struct {
@@ -110,7 +111,7 @@ static __noinline int capture_slow(struct xdp_md *ctx, uint32_t port,
 	else
 		put = capture_put(ctx, ring, &what, SLUICE_CAPTURE_LARGE);
 	if (!put)
-		__sync_fetch_and_add(&p->n_lost, 1);
+		sluice_add64_relaxed(&p->n_lost, 1);
 	return 0;
 }
 
