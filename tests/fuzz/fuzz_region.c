@@ -16,19 +16,24 @@
 #define PAGE 4096u
 #define DIR_N 8u
 
+struct input {
+	const uint8_t *data;
+	size_t len;
+};
+
 /* Takes up to n bytes of the input to mem + at; the rest stays zero. */
-static void lay(uint8_t *mem, size_t mem_len, size_t at, size_t n,
-		const uint8_t **data, size_t *len)
+static void lay(uint8_t *mem, size_t mem_len, size_t at, struct input *in,
+		size_t n)
 {
 	if (at >= mem_len)
 		return;
 	if (n > mem_len - at)
 		n = mem_len - at;
-	if (n > *len)
-		n = *len;
-	memcpy(mem + at, *data, n);
-	*data += n;
-	*len -= n;
+	if (n > in->len)
+		n = in->len;
+	memcpy(mem + at, in->data, n);
+	in->data += n;
+	in->len -= n;
 }
 
 static void use_table(const struct sluice_exact_view *v, uint32_t value_len)
@@ -70,22 +75,23 @@ static void use_region(const uint8_t *mem, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	size_t pages = len ? 1 + data[0] % 32u : 0, mem_len = pages * PAGE;
 	struct sluice_why why;
+	struct input in;
+	size_t mem_len;
 	uint8_t *mem;
 
 	if (!len)
 		return 0;
+	mem_len = (1 + data[0] % 32u) * PAGE;
+	in = (struct input){data + 1, len - 1};
 	mem = aligned_alloc(PAGE, mem_len);
 	if (!mem)
 		return 0;
 	memset(mem, 0, mem_len);
-	data++;
-	len--;
-	lay(mem, mem_len, 0, sizeof(struct sluice_region), &data, &len);
-	lay(mem, mem_len, SLUICE_DIR_OFF,
-	    DIR_N * sizeof(struct sluice_table_desc), &data, &len);
-	lay(mem, mem_len, SLUICE_TABLES_OFF, mem_len, &data, &len);
+	lay(mem, mem_len, 0, &in, sizeof(struct sluice_region));
+	lay(mem, mem_len, SLUICE_DIR_OFF, &in,
+	    DIR_N * sizeof(struct sluice_table_desc));
+	lay(mem, mem_len, SLUICE_TABLES_OFF, &in, in.len);
 
 	if (sluice_region_check(mem, mem_len, &why) == 0)
 		use_region(mem, mem_len);
