@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A pid alone does not name a process, for pids come again; a pid and a start
- * time do. The start time is field 22 of /proc/PID/stat; field 2, the command,
- * may hold spaces and parentheses, so we count from its last one.
+ * time do. /proc/PID/stat has the state in field 3 and the start time in field
+ * 22; field 2, the command, may hold spaces and parentheses, so we count from
+ * its last one. A zombie is dead: it only waits for its parent to look.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,8 +12,8 @@
 
 #include "region/region.h"
 
+#define FIELD_STATE 3
 #define FIELD_START 22
-#define FIELD_BEHIND_COMMAND 3
 
 uint64_t region_process_start(uint64_t pid)
 {
@@ -29,7 +30,9 @@ uint64_t region_process_start(uint64_t pid)
 	fclose(f);
 	line[n] = '\0';
 	at = strrchr(line, ')');
-	for (int i = FIELD_BEHIND_COMMAND; at && i <= FIELD_START; i++)
+	if (!at || strncmp(at, ") Z", 3) == 0 || strncmp(at, ") X", 3) == 0)
+		return 0;
+	for (int i = FIELD_STATE; at && i <= FIELD_START; i++)
 		at = strchr(at + 1, ' ');
 	return at ? strtoull(at + 1, NULL, 10) : 0;
 }

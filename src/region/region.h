@@ -11,7 +11,8 @@
  * time are in the header. Tables are given out front to back and never taken
  * back, so there is nothing to fragment.
  *
- * Not thread-safe; any number of regions may be open in a process.
+ * Not thread-safe; any number of regions may be open in a process. An arena is
+ * not mapped in the child of a fork.
  */
 
 #include <stdbool.h>
@@ -55,9 +56,11 @@ int region_new_arena(const char *name, uint64_t len, struct region **out,
 
 /*
  * Takes over a region whose writer is gone: checks it, maps it for writing,
- * writes us into its header, counts generation up. Takes fd on success.
+ * writes us into its header, counts generation up. Takes fd on success. Who
+ * may run twice at once keeps itself out of here (the daemon by its lock).
  *
- * returns  0, -EBUSY (its writer lives), or as sluice_region_check()
+ * returns  0, -EBUSY (its writer lives, or its address is taken here), or as
+ *          sluice_region_check()
  */
 int region_adopt(int fd, struct region **out, struct why *why) MUST_USE;
 
@@ -71,8 +74,8 @@ void region_free(struct region *r);
 
 /*
  * Adds a table: zeroed memory of desc->len bytes, 64-byte aligned. desc->off is
- * ignored on the way in. The descriptor is not yet visible: fill the memory,
- * then call region_table_publish() with the same table.
+ * ignored on the way in. Nobody sees it yet: fill the memory, then call
+ * region_table_publish(). A table that was not published is forgotten.
  *
  * off      set on success: bytes from the region's start
  * returns  0, -ENOSPC (no room, or SLUICE_TABLES_MAX), -EEXIST (the kind)
@@ -94,7 +97,7 @@ static inline void *region_at(const struct region *r, uint64_t off,
 	return (uint8_t *)r->head + off;
 }
 
-/* A process's start time in clock ticks since boot; 0 if it is not there. */
+/* A process's start time in clock ticks since boot; 0 if it is dead. */
 uint64_t region_process_start(uint64_t pid);
 
 #endif
