@@ -31,7 +31,7 @@ struct wheel_node {
 struct wheel {
 	struct wheel_node *nodes; /* n timers, then a head for each slot */
 	uint32_t n;
-	uint64_t now;		      /* ticks */
+	uint64_t now;		       /* ticks */
 	uint64_t filled[WHEEL_LEVELS]; /* bit: the slot has timers */
 };
 
