@@ -208,25 +208,37 @@ static uint32_t serve(struct poll *e, uint32_t no, uint64_t now_ns)
 	return n;
 }
 
+/* Serves the ports in some, in order; notes in e->busy which had frames. */
+static uint32_t serve_all(struct poll *e, uint64_t some, uint64_t now_ns)
+{
+	uint32_t n = 0;
+
+	for (; some; some &= some - 1) {
+		uint32_t no = (uint32_t)__builtin_ctzll(some);
+		uint32_t got = serve(e, no, now_ns);
+
+		if (got == 0)
+			continue;
+		/* Who was first now is last the next time. */
+		if (!e->busy)
+			e->first = (no + 1) % SLUICE_PORTS_MAX;
+		e->busy |= 1ull << no;
+		n += got;
+	}
+	return n;
+}
+
 uint32_t poll_round(struct poll *e, uint64_t now_ns)
 {
 	uint64_t ready = (e->ready | e->blind) & e->up;
 	uint64_t from_first = ready & ~0ull << e->first;
-	uint64_t parts[2] = {from_first, ready & ~from_first};
-	uint32_t n = 0;
+	uint32_t n;
 
 	grace_enter(&e->sw->poll_round);
 	e->busy = 0;
-	for (uint32_t i = 0; i < ARRAY_LEN(parts); i++)
-		for (uint64_t some = parts[i]; some; some &= some - 1) {
-			uint32_t no = (uint32_t)__builtin_ctzll(some);
-			uint32_t got = serve(e, no, now_ns);
-
-			n += got;
-			e->busy |= (uint64_t)(got > 0) << no;
-		}
+	n = serve_all(e, from_first, now_ns);
+	n += serve_all(e, ready & ~from_first, now_ns);
 	e->ready = e->busy;
-	e->first = (e->first + 1) % SLUICE_PORTS_MAX;
 	grace_leave(&e->sw->poll_round);
 	return n;
 }

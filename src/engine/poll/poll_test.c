@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's promises, one by one; see twin_test.c for all of them at once. */
+#include "engine/poll/poll.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/test.h"
+#include "engine/poll/lab_test.h"
+#include "sluice/parse.h"
+
+/* A flow from port in, host 1 to host 2; its frame. */
+static void one_flow(struct lab *lab, uint32_t in, sluice_act act,
+		     uint8_t frame[60])
+{
+	struct lab_udp u = {.from = 1, .to = 2, .len = 60};
+	struct sluice_key key;
+
+	lab_frame(&u, frame);
+	CHECK_EQ(sluice_parse(frame, frame + 60, in, &key), SLUICE_DROP_NONE);
+	CHECK(lab_flow(lab, &key, act));
+}
+
+static void a_verdict_is_what_a_round_does(void)
+{
+	struct poll_verdict v;
+	struct frame f = {.in_port = 1, .len = 60};
+	uint8_t frame[60];
+	struct lab lab;
+	uint64_t up = 0xe;
+
+	lab_init(&lab, 3, 64);
+	one_flow(&lab, 1, sluice_act_of(SLUICE_ACT_SET, 7), frame);
+	f.data = frame;
+	lab_set(&lab, 7, ~0ull);
+	poll_verdict(poll_tables(lab.engine), &f, up, &v);
+	CHECK(v.ports == 0xc && !v.is_slow && !v.drop && v.flow);
+	lab_set(&lab, 7, 2);
+	poll_verdict(poll_tables(lab.engine), &f, up, &v);
+	CHECK(!v.ports && v.drop == SLUICE_DROP_NO_PORT && v.flow);
+	f.in_port = 2;
+	poll_verdict(poll_tables(lab.engine), &f, up, &v);
+	CHECK(!v.ports && v.is_slow && !v.drop && !v.flow);
+	f.len = 13;
+	poll_verdict(poll_tables(lab.engine), &f, up, &v);
+	CHECK(!v.is_slow && v.drop == SLUICE_DROP_SHORT_ETH);
+	f.len = 60;
+	f.in_port = 1;
+	v.flow = NULL;
+	poll_verdict(poll_tables(lab.engine), &f, up, &v);
+	CHECK(v.flow && v.flow->n_packets == 0);
+	lab_fini(&lab);
+}
+
+static void a_full_port_loses_what_is_counted(void)
+{
+	struct sluice_port_stats s;
+	uint8_t frame[60];
+	struct lab lab;
+
+	lab_init(&lab, 2, 8);
+	one_flow(&lab, 1, sluice_act_of(SLUICE_ACT_OUTPUT, 2), frame);
+	for (uint32_t round = 0; round < 3; round++) {
+		for (uint32_t i = 0; i < 4; i++)
+			CHECK(mem_peer_push(lab.peers[1], frame, 60, NULL));
+		CHECK_EQ(poll_round(lab.engine, 1), 4);
+	}
+	sluice_reader_stats(&lab.see, 1, &s);
+	CHECK_EQ(s.rx_packets, 12);
+	CHECK_EQ(s.drops[SLUICE_DROP_TX_FULL], 4);
+	sluice_reader_stats(&lab.see, 2, &s);
+	CHECK_EQ(s.tx_packets, 8);
+	CHECK(lab_adds_up(&lab));
+	lab_fini(&lab);
+}
+
+static void a_slow_path_that_is_full_or_gone_is_counted(void)
+{
+	struct sluice_port_stats s;
+	uint8_t frame[60];
+	struct lab lab;
+
+	lab_init(&lab, 2, 64);
+	one_flow(&lab, 1, sluice_act_of(SLUICE_ACT_SLOW, 0), frame);
+	for (uint32_t i = 0; i < 3; i++) {
+		static const uint8_t says[] = {SLUICE_DROP_NONE,
+					       SLUICE_DROP_MISS_FULL,
+					       SLUICE_DROP_NO_SLOW_PATH};
+
+		lab.slow_says = says[i];
+		CHECK(mem_peer_push(lab.peers[1], frame, 60, NULL));
+		CHECK_EQ(poll_round(lab.engine, 1), 1);
+	}
+	sluice_reader_stats(&lab.see, 1, &s);
+	CHECK_EQ(s.missed, 1);
+	CHECK_EQ(s.drops[SLUICE_DROP_MISS_FULL], 1);
+	CHECK_EQ(s.drops[SLUICE_DROP_NO_SLOW_PATH], 1);
+	CHECK_EQ(lab.n_slow, 1);
+	CHECK(lab.slow_len == 60 && memcmp(lab.slow_frame, frame, 60) == 0);
+	CHECK(lab_adds_up(&lab));
+	lab_fini(&lab);
+}
+
+static void a_busy_port_does_not_starve_another(void)
+{
+	uint8_t noisy[60], quiet[60];
+	struct sluice_port_stats s;
+	struct lab lab;
+
+	lab_init(&lab, 3, 4096);
+	one_flow(&lab, 1, sluice_act_of(SLUICE_ACT_DROP, 0), noisy);
+	one_flow(&lab, 3, sluice_act_of(SLUICE_ACT_OUTPUT, 2), quiet);
+	while (mem_peer_push(lab.peers[1], noisy, 60, NULL))
+		;
+	CHECK(mem_peer_push(lab.peers[3], quiet, 60, NULL));
+	CHECK_EQ(poll_round(lab.engine, 1), POLL_BUDGET + 1);
+	sluice_reader_stats(&lab.see, 2, &s);
+	CHECK_EQ(s.tx_packets, 1);
+	lab_fini(&lab);
+}
+
+/* Two senders to one port that takes 16 a round: each gets its share. */
+static void senders_share_a_port_that_is_too_slow(void)
+{
+	struct sluice_port_stats s;
+	uint64_t n_sent[3], total;
+	uint8_t frame[60];
+	struct lab lab;
+
+	lab_init(&lab, 2, 128);
+	lab_port(&lab, 3, 16);
+	one_flow(&lab, 1, sluice_act_of(SLUICE_ACT_OUTPUT, 3), frame);
+	one_flow(&lab, 2, sluice_act_of(SLUICE_ACT_OUTPUT, 3), frame);
+	for (uint32_t round = 0; round < 6400; round++) {
+		for (uint32_t i = 1; i <= 2; i++)
+			while (mem_peer_push(lab.peers[i], frame, 60, NULL))
+				;
+		poll_round(lab.engine, 1);
+		mem_peer_forget(lab.peers[3]);
+	}
+	for (uint32_t i = 1; i <= 2; i++) {
+		sluice_reader_stats(&lab.see, i, &s);
+		n_sent[i] = s.rx_packets - s.drops[SLUICE_DROP_TX_FULL];
+	}
+	total = n_sent[1] + n_sent[2];
+	CHECK_EQ(total, 6400 * 16);
+	CHECK(n_sent[1] > total / 3 && n_sent[2] > total / 3);
+	lab_fini(&lab);
+}
+
+static void a_frame_beyond_the_mtu_is_dropped_unless_it_is_segments(void)
+{
+	struct virtio_net_hdr gso = {.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+				     .gso_size = 1000};
+	struct lab_udp u = {.from = 1, .to = 2, .len = 1600};
+	struct virtio_net_hdr vnet;
+	struct sluice_port_stats s;
+	uint8_t frame[1600];
+	struct lab lab;
+
+	lab_init(&lab, 2, 16);
+	one_flow(&lab, 1, sluice_act_of(SLUICE_ACT_OUTPUT, 2), frame);
+	lab_frame(&u, frame);
+	CHECK(mem_peer_push(lab.peers[1], frame, 1600, NULL));
+	CHECK(mem_peer_push(lab.peers[1], frame, 1600, &gso));
+	CHECK_EQ(poll_round(lab.engine, 1), 2);
+	sluice_reader_stats(&lab.see, 1, &s);
+	CHECK_EQ(s.drops[SLUICE_DROP_TOO_LONG], 1);
+	CHECK_EQ(mem_peer_pop(lab.peers[2], frame, sizeof(frame), &vnet), 1600);
+	CHECK(memcmp(&vnet, &gso, sizeof(gso)) == 0);
+	CHECK_EQ(mem_peer_pop(lab.peers[2], frame, sizeof(frame), &vnet), 0);
+	CHECK(lab_adds_up(&lab));
+	lab_fini(&lab);
+}
+
+static void the_slow_path_sends_and_it_is_counted(void)
+{
+	struct sluice_port_stats s;
+	struct lab_udp u = {.len = 60};
+	uint8_t frame[60], got[60];
+	struct frame f = {.data = frame, .len = 60, .in_port = 1};
+	struct lab lab;
+
+	lab_init(&lab, 2, 16);
+	lab_frame(&u, frame);
+	poll_send(lab.engine, 2, &f);
+	poll_send(lab.engine, 3, &f);
+	poll_send(lab.engine, 64, &f);
+	CHECK_EQ(mem_peer_pop(lab.peers[2], got, 60, NULL), 60);
+	sluice_reader_stats(&lab.see, 2, &s);
+	CHECK(s.tx_packets == 1 && s.tx_bytes == 60);
+	sluice_reader_stats(&lab.see, 1, &s);
+	CHECK_EQ(s.drops[SLUICE_DROP_NO_PORT], 2);
+	lab_fini(&lab);
+}
+
+static void a_port_leaves_and_another_comes(void)
+{
+	struct sluice_port_stats s;
+	uint8_t frame[60];
+	struct lab lab;
+
+	lab_init(&lab, 2, 16);
+	one_flow(&lab, 1, sluice_act_of(SLUICE_ACT_OUTPUT, 2), frame);
+	CHECK_EQ(poll_ports(lab.engine), 6);
+	poll_port_close(lab.engine, 2);
+	poll_port_close(lab.engine, 2);
+	CHECK_EQ(poll_ports(lab.engine), 2);
+	CHECK(mem_peer_push(lab.peers[1], frame, 60, NULL));
+	poll_round(lab.engine, 1);
+	sluice_reader_stats(&lab.see, 1, &s);
+	CHECK_EQ(s.drops[SLUICE_DROP_NO_PORT], 1);
+	mem_peer_free(lab.peers[2]);
+	lab_port(&lab, 2, 16);
+	CHECK(mem_peer_push(lab.peers[1], frame, 60, NULL));
+	poll_round(lab.engine, 1);
+	sluice_reader_stats(&lab.see, 2, &s);
+	CHECK_EQ(s.tx_packets, 1);
+	CHECK_EQ(poll_port_give(lab.engine, 2, poll_port(lab.engine, 1)),
+		 -EEXIST);
+	CHECK_EQ(poll_port_give(lab.engine, 0, poll_port(lab.engine, 1)),
+		 -EINVAL);
+	CHECK_EQ(poll_port_give(lab.engine, 64, poll_port(lab.engine, 1)),
+		 -EINVAL);
+	lab_fini(&lab);
+}
+
+static void counters_and_rounds_go_on_in_a_new_engine(void)
+{
+	struct sluice_port_stats s;
+	uint8_t frame[60];
+	uint64_t round;
+	struct lab lab;
+
+	lab_init(&lab, 2, 16);
+	one_flow(&lab, 1, sluice_act_of(SLUICE_ACT_OUTPUT, 2), frame);
+	CHECK(mem_peer_push(lab.peers[1], frame, 60, NULL));
+	poll_round(lab.engine, 1);
+	poll_free(lab.engine);
+	/* As if it had been killed inside a round. */
+	round = ++((struct sluice_switch *)(uintptr_t)lab.see.sw)->poll_round;
+	CHECK(round % 2 == 1);
+	lab_engine(&lab);
+	CHECK(lab.see.sw->poll_round % 2 == 0);
+	CHECK(lab.see.sw->poll_round > round);
+	for (uint32_t i = 1; i <= 2; i++) {
+		mem_peer_free(lab.peers[i]);
+		lab_port(&lab, i, 16);
+	}
+	CHECK(mem_peer_push(lab.peers[1], frame, 60, NULL));
+	poll_round(lab.engine, 1);
+	sluice_reader_stats(&lab.see, 2, &s);
+	CHECK_EQ(s.tx_packets, 2);
+	lab_fini(&lab);
+}
+
+static void two_engines_share_nothing(void)
+{
+	uint8_t frame[60], got[60];
+	struct sluice_port_stats s;
+	struct lab a, b;
+
+	lab_init(&a, 2, 16);
+	lab_init(&b, 2, 16);
+	one_flow(&a, 1, sluice_act_of(SLUICE_ACT_OUTPUT, 2), frame);
+	CHECK(mem_peer_push(a.peers[1], frame, 60, NULL));
+	CHECK(mem_peer_push(b.peers[1], frame, 60, NULL));
+	CHECK_EQ(poll_round(a.engine, 1), 1);
+	CHECK_EQ(poll_round(b.engine, 1), 1);
+	CHECK_EQ(mem_peer_pop(a.peers[2], got, 60, NULL), 60);
+	CHECK_EQ(mem_peer_pop(b.peers[2], got, 60, NULL), 0);
+	CHECK_EQ(b.n_slow, 1);
+	sluice_reader_stats(&b.see, 1, &s);
+	CHECK(s.rx_packets == 1 && s.missed == 1);
+	lab_fini(&a);
+	lab_fini(&b);
+}
+
+/* CPU time of this process over 0.5 s in which nothing arrives. */
+static uint64_t idle_cpu_ns(struct lab *lab)
+{
+	uint64_t end = clock_now_ns() + 500000000;
+	uint64_t cpu = clock_cpu_ns();
+
+	while (clock_now_ns() < end) {
+		poll_wait(lab->engine, 100);
+		poll_round(lab->engine, clock_coarse_ns());
+	}
+	return clock_cpu_ns() - cpu;
+}
+
+static void an_idle_engine_sleeps(void)
+{
+	struct lab lab;
+	uint64_t ns;
+
+	lab_init(&lab, 0, 16);
+	ns = idle_cpu_ns(&lab);
+	printf("# without ports: %u us of CPU in 500 ms\n",
+	       (uint32_t)(ns / 1000));
+	CHECK(ns < 50000000);
+	lab_fini(&lab);
+	lab_init(&lab, 2, 16);
+	ns = idle_cpu_ns(&lab);
+	printf("# with memory ports: %u us of CPU in 500 ms\n",
+	       (uint32_t)(ns / 1000));
+	CHECK(ns < 100000000);
+	lab_fini(&lab);
+}
+
+static void a_region_that_is_none_is_refused(void)
+{
+	struct poll_slow slow = {0};
+	struct why why = {0};
+	struct poll *e;
+	void *mem = aligned_alloc(4096, 65536);
+
+	memset(mem, 0x5a, 65536);
+	CHECK_EQ(poll_new(mem, 65536, &slow, &e, &why), -EINVAL);
+	CHECK(why.text[0]);
+	free(mem);
+}
+
+int main(int argc, char **argv)
+{
+	test_init(argc, argv);
+	TEST(a_verdict_is_what_a_round_does);
+	TEST(a_full_port_loses_what_is_counted);
+	TEST(a_slow_path_that_is_full_or_gone_is_counted);
+	TEST(a_busy_port_does_not_starve_another);
+	TEST(senders_share_a_port_that_is_too_slow);
+	TEST(a_frame_beyond_the_mtu_is_dropped_unless_it_is_segments);
+	TEST(the_slow_path_sends_and_it_is_counted);
+	TEST(a_port_leaves_and_another_comes);
+	TEST(counters_and_rounds_go_on_in_a_new_engine);
+	TEST(two_engines_share_nothing);
+	TEST(an_idle_engine_sleeps);
+	TEST(a_region_that_is_none_is_refused);
+	return test_done();
+}
