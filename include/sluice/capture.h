@@ -15,8 +15,9 @@
  * puts it at index n of capture_rings, and then writes a time a little ahead
  * into until_ns, again and again: a lease. When it ends, or dies, the time runs
  * out; the program then writes 0 and the port costs one load and one branch
- * per packet again. One capture per port at a time; who captures holds a lock
- * on byte n of the switch's run directory file capture.lock.
+ * per packet again. One capture per port at a time: who finds a time that is
+ * not past leaves the port alone, and who finds another ring at index n has
+ * lost the port.
  *
  * Packets that the slow path sends go through the same maps: the engine runs
  * the program capture_sent with the frame as its data (bpf/capture.h).
@@ -26,9 +27,9 @@
  */
 
 #include "sluice/port.h"
+#include "sluice/region.h"
 #include "sluice/types.h"
 
-#define SLUICE_BPF_DIR "/sys/fs/bpf/sluice"
 #define SLUICE_CAPTURE_PORTS "capture_ports"
 #define SLUICE_CAPTURE_RINGS "capture_rings"
 

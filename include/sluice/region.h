@@ -30,6 +30,10 @@
 #define SLUICE_TABLES_OFF 4096u
 #define SLUICE_REGION_LEN_MAX (1ull << 32)
 
+/* Where a switch NAME whose region is an arena pins it and what belongs to it:
+ * SLUICE_BPF_DIR/NAME/arena. */
+#define SLUICE_BPF_DIR "/sys/fs/bpf/sluice"
+
 enum sluice_backing {
 	SLUICE_BACKING_MEMFD = 1,
 	SLUICE_BACKING_ARENA = 2,

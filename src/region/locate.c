@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/rundir.h"
 #include "region/bpf_sys.h"
 #include "region/check.h"
 #include "sluice/reader.h"
@@ -20,7 +21,7 @@
 #define PATH_LEN 128
 
 struct place {
-	const char *folder;
+	char folder[RUNDIR_LEN];
 	const char *file;
 	int (*open)(const char *path); /* a descriptor or negative errno */
 };
@@ -32,13 +33,18 @@ static int open_link(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-/* In the order in which they are tried. */
-static const struct place places[] = {
-	{"/sys/fs/bpf/sluice", "arena", bpf_sys_obj_get},
-	{"/run/sluice", "region", open_link},
-};
-
-#define N_PLACES (sizeof(places) / sizeof(places[0]))
+/* The i-th place, in the order in which they are tried. False: no more. */
+static bool place_at(uint32_t i, struct place *out)
+{
+	if (i == 0) {
+		*out = (struct place){.folder = SLUICE_BPF_DIR,
+				      .file = "arena",
+				      .open = bpf_sys_obj_get};
+		return true;
+	}
+	*out = (struct place){.file = "region", .open = open_link};
+	return rundir_place(i - 1, out->folder);
+}
 
 static void path_of(const struct place *p, const char *name, char out[PATH_LEN])
 {
@@ -80,10 +86,11 @@ static uint32_t add_names(const struct place *p, char (*out)[SLUICE_NAME_LEN],
 
 uint32_t sluice_reader_names(char (*out)[SLUICE_NAME_LEN], uint32_t n)
 {
+	struct place p;
 	uint32_t used = 0;
 
-	for (size_t i = 0; i < N_PLACES; i++)
-		used = add_names(&places[i], out, used, n);
+	for (uint32_t i = 0; place_at(i, &p); i++)
+		used = add_names(&p, out, used, n);
 	return used;
 }
 
@@ -92,12 +99,13 @@ static int find_only(char name[SLUICE_NAME_LEN], struct sluice_why *why)
 {
 	char names[2][SLUICE_NAME_LEN];
 	uint32_t n = sluice_reader_names(names, 2);
+	struct place p;
 
-	for (size_t i = 0; i < N_PLACES && n == 0; i++)
-		if (access(places[i].folder, R_OK | X_OK) && errno == EACCES)
+	for (uint32_t i = 0; n == 0 && place_at(i, &p); i++)
+		if (access(p.folder, R_OK | X_OK) && errno == EACCES)
 			return region_say(why, -EACCES,
 					  "not permitted to look into %s",
-					  places[i].folder);
+					  p.folder);
 	if (n == 0)
 		return region_say(why, -ENOENT, "no switch is running");
 	if (n > 1)
@@ -112,12 +120,14 @@ static int find_only(char name[SLUICE_NAME_LEN], struct sluice_why *why)
 /* A descriptor of the region that is called name, or negative errno. */
 static int open_name(const char *name, struct sluice_why *why)
 {
-	for (size_t i = 0; i < N_PLACES; i++) {
+	struct place p;
+
+	for (uint32_t i = 0; place_at(i, &p); i++) {
 		char path[PATH_LEN];
 		int fd;
 
-		path_of(&places[i], name, path);
-		fd = places[i].open(path);
+		path_of(&p, name, path);
+		fd = p.open(path);
 		if (fd >= 0)
 			return fd;
 		if (fd == -EPERM || fd == -EACCES)
