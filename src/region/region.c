@@ -154,13 +154,12 @@ int region_table_add(struct region *r, const struct sluice_table_desc *desc,
 			       desc->name, SLUICE_TABLES_MAX);
 	if (n)
 		at = (d[-1].off + d[-1].len + 63) / 64 * 64;
-	if (at > r->len || desc->len > r->len - at)
+	if (desc->len > r->len - at)
 		return why_say(why, -ENOSPC,
 			       "table '%s' takes %llu bytes, the region has "
 			       "%llu left",
 			       desc->name, (unsigned long long)desc->len,
-			       (unsigned long long)(at < r->len ? r->len - at
-								: 0));
+			       (unsigned long long)(r->len - at));
 	if (at + desc->len > dirty)
 		sluice_store64_release(&h->used_len, at + desc->len);
 	else
