@@ -104,6 +104,13 @@ int xdp_pins_put(const struct xdp_pins *p, const char *object, int fd)
 
 void xdp_pins_drop(const struct xdp_pins *p, const char *object)
 {
+	int fd = xdp_pins_get(p, object);
+
+	/* What is only unpinned is taken off its device some time later. */
+	if (fd >= 0) {
+		bpf_link_detach(fd);
+		close(fd);
+	}
 	unlinkat(p->dir_fd, object, 0);
 }
 
@@ -117,7 +124,7 @@ void xdp_pins_clear(const struct xdp_pins *p)
 		return;
 	while ((d = readdir(dir)))
 		if (d->d_name[0] != '.')
-			unlinkat(p->dir_fd, d->d_name, 0);
+			xdp_pins_drop(p, d->d_name);
 	closedir(dir);
 }
 

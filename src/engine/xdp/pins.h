@@ -39,10 +39,10 @@ int xdp_pins_get(const struct xdp_pins *p, const char *object) MUST_USE;
 /* Pins, in place of what is there. */
 int xdp_pins_put(const struct xdp_pins *p, const char *object, int fd) MUST_USE;
 
-/* Unpins. */
+/* Unpins; a link is taken off its device at once. */
 void xdp_pins_drop(const struct xdp_pins *p, const char *object);
 
-/* Unpins everything: what no process holds is gone, programs detached. */
+/* Unpins everything likewise. */
 void xdp_pins_clear(const struct xdp_pins *p);
 
 /* The same, and removes the folder; p is still to be closed. */
