@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/rundir.h"
@@ -33,6 +34,15 @@ static int open_link(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Anybody can make a directory in /tmp: we look only into our own. */
+static bool is_safe(const char *folder)
+{
+	struct stat st;
+
+	return strncmp(folder, "/tmp/", 5) != 0 || lstat(folder, &st) != 0 ||
+	       (S_ISDIR(st.st_mode) && st.st_uid == geteuid());
+}
+
 /* The i-th place, in the order in which they are tried. False: no more. */
 static bool place_at(uint32_t i, struct place *out)
 {
@@ -43,7 +53,7 @@ static bool place_at(uint32_t i, struct place *out)
 		return true;
 	}
 	*out = (struct place){.file = "region", .open = open_link};
-	return rundir_place(i - 1, out->folder);
+	return rundir_place(i - 1, out->folder) && is_safe(out->folder);
 }
 
 static void path_of(const struct place *p, const char *name, char out[PATH_LEN])

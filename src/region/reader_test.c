@@ -196,10 +196,13 @@ static bool enter_empty_world(void)
 	if (unshare(CLONE_NEWNS) ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("none", "/run", "tmpfs", 0, "mode=755") ||
+	    mount("none", "/tmp", "tmpfs", 0, "mode=1777") ||
 	    mount("none", "/sys/fs/bpf", "bpf", 0, "mode=755")) {
 		test_skip("no mount namespace");
 		return false;
 	}
+	unsetenv("SLUICE_RUN_DIR");
+	unsetenv("XDG_RUNTIME_DIR");
 	CHECK_EQ(mkdir("/run/sluice", 0755), 0);
 	CHECK_EQ(mkdir("/sys/fs/bpf/sluice", 0755), 0);
 	return true;
@@ -373,6 +376,39 @@ static void a_link_that_dangles_is_no_switch(void)
 	region_free(r);
 }
 
+static void distrust_tmp(void *arg)
+{
+	struct region *w = arg;
+	char dir[] = "/run/sluice/fake", names[4][SLUICE_NAME_LEN];
+	char tmp[64], sub[96];
+	struct sluice_reader r;
+
+	if (!enter_empty_world())
+		return;
+	publish(w, getppid(), "fake");
+	snprintf(tmp, sizeof(tmp), "/tmp/sluice-%u", geteuid());
+	snprintf(sub, sizeof(sub), "%s/fake", tmp);
+	CHECK_EQ(mkdir(tmp, 0755), 0);
+	CHECK_EQ(symlink("/run/moved", sub), 0);
+	CHECK_EQ(rename(dir, "/run/moved"), 0);
+	CHECK_EQ(sluice_reader_names(names, 4), 1);
+	CHECK_EQ(sluice_reader_open("fake", &r, NULL), 0);
+	sluice_reader_close(&r);
+	CHECK_EQ(chown(tmp, NOBODY, NOBODY), 0);
+	CHECK_EQ(sluice_reader_names(names, 4), 0);
+	check_open("fake", -ENOENT, "no switch 'fake' is running");
+}
+
+static void a_place_that_others_made_is_not_trusted(void)
+{
+	struct region *r = make_switch(SLUICE_BACKING_MEMFD);
+
+	if (!r)
+		return;
+	fake_child(distrust_tmp, r);
+	region_free(r);
+}
+
 /* ---- What is a region, but not of our kind of switch ---- */
 
 static void tables_of_another_shape_are_refused(void)
@@ -447,6 +483,7 @@ int main(int argc, char **argv)
 	TEST(an_arena_switch_is_found_by_name);
 	TEST(what_is_mapped_to_read_cannot_be_written);
 	TEST(a_link_that_dangles_is_no_switch);
+	TEST(a_place_that_others_made_is_not_trusted);
 	TEST(tables_of_another_shape_are_refused);
 	TEST(a_later_scribble_leads_nobody_astray);
 	return test_done();
