@@ -27,14 +27,15 @@ int parse(struct xdp_md *ctx)
 {
 	const uint8_t *data = (const uint8_t *)(uintptr_t)ctx->data;
 	const uint8_t *end = (const uint8_t *)(uintptr_t)ctx->data_end;
-	struct sluice_key key = {0};
+	struct sluice_key key;
 	uint32_t zero = 0;
 	struct result *r = bpf_map_lookup_elem(&results, &zero);
 
 	if (!r)
 		return XDP_ABORTED;
 	r->drop = sluice_parse(data, end, r->in_port, &key);
-	r->key = key;
+	if (!r->drop)
+		r->key = key;
 	return XDP_DROP;
 }
 

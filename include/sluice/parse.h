@@ -237,7 +237,8 @@ SLUICE_INLINE bool sluice_is_tag_(uint16_t type)
  * Parses a frame that came in by in_port.
  *
  * data, end  the whole frame, without FCS; in XDP the packet's pointers
- * key        whole when NONE is returned, else of no meaning
+ * key        all of its bytes are written when NONE is returned, else it has
+ *            no meaning; needs no zeroing before
  * returns    SLUICE_DROP_NONE, or the reason why the frame must be dropped
  */
 SLUICE_INLINE enum sluice_drop sluice_parse(const uint8_t *data,
