@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The verb show: its arguments, and what the listings share. */
+
+#include "cli/show.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/text.h"
+#include "sluice/text.h"
+
+static const struct {
+	const char *name;
+	int (*run)(const struct show *s);
+} shows[] = {
+	{"ports", show_ports},
+	{"flows", show_flows},
+	{"macs", show_macs},
+	{"stats", show_stats},
+};
+
+#define N_SHOWS (sizeof(shows) / sizeof(shows[0]))
+
+void json_rows_open(struct json_rows *j)
+{
+	*j = (struct json_rows){.to = stdout};
+	fputs("[", j->to);
+}
+
+void json_row(struct json_rows *j, json_t *object)
+{
+	if (!object) {
+		j->has_failed = true;
+		return;
+	}
+	fputs(j->has_rows ? ",\n " : "\n ", j->to);
+	j->has_rows = true;
+	if (json_dumpf(object, j->to, JSON_REAL_PRECISION(15)))
+		j->has_failed = true;
+	json_decref(object);
+}
+
+int json_rows_close(struct json_rows *j)
+{
+	fputs(j->has_rows ? "\n]\n" : "]\n", j->to);
+	return j->has_failed ? cli_fail("out of memory") : CLI_OK;
+}
+
+json_t *json_seconds(uint64_t ns)
+{
+	return json_real((double)(ns / 1000000u) / 1000.0);
+}
+
+const char *port_name(const struct sluice_reader *r, uint64_t port,
+		      char out[SLUICE_PORT_NAME_LEN])
+{
+	out[0] = '\0';
+	if (port < SLUICE_PORTS_MAX && r->ports[port].kind)
+		text_name(r->ports[port].name, SLUICE_PORT_NAME_LEN, out);
+	return out;
+}
+
+uint64_t drops_sum(const struct sluice_port_stats *st)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 1; i < SLUICE_DROP_N; i++)
+		sum += st->drops[i];
+	return sum;
+}
+
+json_t *json_drops(const struct sluice_port_stats *st)
+{
+	json_t *o = json_object();
+
+	for (uint32_t i = 1; i < SLUICE_DROP_N; i++)
+		if (st->drops[i])
+			json_object_set_new(o, sluice_drop_name(i),
+					    json_integer(
+						    (json_int_t)st->drops[i]));
+	return o;
+}
+
+/* The start time is the 20th word behind the name's ')'. */
+bool process_lives(uint64_t pid, uint64_t start)
+{
+	char path[64], stat[1024];
+	const char *at;
+	uint64_t real = 0;
+	size_t n;
+	FILE *f;
+
+	if (!pid)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	n = fread(stat, 1, sizeof(stat) - 1, f);
+	fclose(f);
+	stat[n] = '\0';
+	at = strrchr(stat, ')');
+	for (int i = 0; at && i < 20; i++)
+		at = strchr(at + 1, ' ');
+	return at && sscanf(at, "%" SCNu64, &real) == 1 && real == start;
+}
+
+static bool mac_parse(const char *text, uint8_t mac[6])
+{
+	unsigned b[6];
+	int n = 0;
+
+	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2],
+		   &b[3], &b[4], &b[5], &n) != 6 ||
+	    text[n])
+		return false;
+	for (int i = 0; i < 6; i++)
+		mac[i] = (uint8_t)b[i];
+	return true;
+}
+
+static int which(struct cli *cli, const char *word, size_t *out)
+{
+	const char *words[N_SHOWS];
+	const char *like;
+
+	for (size_t i = 0; i < N_SHOWS; i++) {
+		words[i] = shows[i].name;
+		if (strcmp(words[i], word) != 0)
+			continue;
+		*out = i;
+		return CLI_OK;
+	}
+	like = cli_like(word, words, N_SHOWS);
+	if (like)
+		return cli_wrong(cli, "there is no '%s'; did you mean '%s'?",
+				 word, like);
+	return cli_wrong(cli, "there is no '%s'", word);
+}
+
+struct show_args {
+	size_t what;
+	const char *port;
+	uint8_t mac[6];
+	bool has_mac;
+};
+
+static int args_take(struct cli *cli, int argc, char **argv,
+		     struct show_args *a)
+{
+	static const struct option options[] = {
+		CLI_LONG_OPTIONS,
+		{"port", required_argument, NULL, 'p'},
+		{"mac", required_argument, NULL, 'm'},
+		{0},
+	};
+	int opt, status = CLI_OK;
+
+	while (!status && (opt = getopt_long(argc, argv, ":j" CLI_OPTIONS,
+					     options, NULL)) != -1) {
+		if (opt == 'p') {
+			a->port = optarg;
+		} else if (opt == 'm') {
+			a->has_mac = mac_parse(optarg, a->mac);
+			if (!a->has_mac)
+				status = cli_wrong(cli, "'%s' is no address",
+						   optarg);
+		} else {
+			status = cli_option(cli, opt, argv);
+		}
+	}
+	if (status)
+		return status;
+	if (optind + 1 != argc)
+		return cli_wrong(cli, "what: ports, flows, macs or stats?");
+	status = which(cli, argv[optind], &a->what);
+	if (!status && (a->port || a->has_mac) &&
+	    shows[a->what].run != show_flows)
+		status = cli_wrong(cli, "--port and --mac are for flows");
+	return status;
+}
+
+int cli_show(struct cli *cli, int argc, char **argv)
+{
+	struct show_args a = {.what = 0};
+	struct show s = {.port = 0};
+	struct sluice_reader r;
+	struct timespec now;
+	int status = args_take(cli, argc, argv, &a);
+
+	if (!status)
+		status = cli_open(cli, &r);
+	if (status)
+		return status;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	s.r = &r;
+	s.is_json = cli->is_json;
+	s.now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	s.mac = a.has_mac ? a.mac : NULL;
+	if (a.port)
+		s.port = cli_port(&r, a.port);
+	status = a.port && !s.port ? CLI_FAILED : shows[a.what].run(&s);
+	sluice_reader_close(&r);
+	return status;
+}

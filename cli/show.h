@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_SHOW_H
+#define CLI_SHOW_H
+
+/*
+ * cli/show - one listing per function, as text or as a JSON array
+ *
+ * Each writes to standard output and returns CLI_OK or CLI_FAILED.
+ */
+
+#include <jansson.h>
+
+#include "cli/cli.h"
+
+struct show {
+	const struct sluice_reader *r;
+	bool is_json;
+	uint64_t now_ns; /* CLOCK_MONOTONIC */
+
+	/* Flows only; 0 and NULL: all. */
+	uint32_t port;
+	const uint8_t *mac;
+};
+
+int show_ports(const struct show *s);
+int show_flows(const struct show *s);
+int show_macs(const struct show *s);
+int show_stats(const struct show *s);
+
+/* An array of objects, one to a line, written as they come. */
+struct json_rows {
+	FILE *to;
+	bool has_rows;
+	bool has_failed;
+};
+
+void json_rows_open(struct json_rows *j);
+
+/* Takes the object over; NULL: memory ran out, which close then says. */
+void json_row(struct json_rows *j, json_t *object);
+
+/* Returns CLI_OK or CLI_FAILED. */
+int json_rows_close(struct json_rows *j);
+
+/* Nanoseconds as seconds with thousandths. */
+json_t *json_seconds(uint64_t ns);
+
+/* The name of a port, or "" where there is none. Set out as in text_name(). */
+const char *port_name(const struct sluice_reader *r, uint64_t port,
+		      char out[SLUICE_PORT_NAME_LEN]);
+
+/* All reasons of drops together. */
+uint64_t drops_sum(const struct sluice_port_stats *st);
+
+/* Reasons that have occurred, by name. */
+json_t *json_drops(const struct sluice_port_stats *st);
+
+/* Is a process that wrote down pid and start time still there? */
+bool process_lives(uint64_t pid, uint64_t start);
+
+#endif
