@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh
+#
+# netlab - a switch and its hosts in network namespaces of our own
+#
+#       [lab-h1] eth0 ---- p1 [lab-sw] p2 ---- eth0 [lab-h2]  ...
+#                              sluiced
+#
+# Sourced by the examples and the scenario tests, which set $build to the build
+# folder. Everything that it makes is named after this process and goes with
+# lab_end. Without root it works inside a user namespace (lab_enter).
+
+lab=sl$$
+lab_pids=
+lab_dir=
+lab_hosts=0
+switch_pid=
+
+lab_say() { printf '%s\n' "$*"; }
+
+# Ends with a reason.
+lab_fail() {
+	printf 'FAILED: %s\n' "$*" >&2
+	[ -s "$lab_dir/sluiced.log" ] && sed 's/^/  sluiced.log: /' \
+		"$lab_dir/sluiced.log" >&2
+	exit 1
+}
+
+# Who is not root goes on as root of a user namespace, with a /run of its own.
+# Usage: lab_enter "$0" "$@"
+lab_enter() {
+	[ "$(id -u)" = 0 ] && return
+	if ! unshare --user --map-root-user --net --mount true 2>/dev/null; then
+		lab_say "Needs root, or user namespaces, which are not allowed here."
+		exit 1
+	fi
+	exec unshare --user --map-root-user --net --mount sh -c \
+		'mount -t tmpfs tmpfs /run && exec "$@"' sh "$@"
+}
+
+lab_new() {
+	lab_dir=$(mktemp -d)
+	trap lab_end EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	ip netns add "$lab-sw"
+	ip -n "$lab-sw" link set lo up
+}
+
+# Adds a host, joined to the switch's port p$1: 10.0.0.$1, fd00::$1.
+# XDP hands frames on as they are, so a host must finish its checksums itself,
+# and its end of the cable must take frames without an skb (GRO on).
+lab_host() {
+	ns=$lab-h$1
+	lab_hosts=$((lab_hosts + 1))
+	ip netns add "$ns"
+	ip -n "$lab-sw" link add "p$1" type veth peer name eth0 netns "$ns"
+	ip netns exec "$ns" ethtool -K eth0 tx off tso off gso off gro on \
+		>/dev/null 2>&1 || lab_fail "ethtool -K eth0 in $ns"
+	ip -n "$ns" link set eth0 address "02:00:00:00:00:0$1"
+	ip -n "$ns" link set lo up
+	ip -n "$ns" link set eth0 up
+	ip -n "$ns" addr add "10.0.0.$1/24" dev eth0
+	ip -n "$ns" addr add "fd00::$1/64" dev eth0 nodad
+	ip -n "$lab-sw" link set "p$1" up
+}
+
+# Runs a command on host n: in <n> command...
+on() {
+	host=$1
+	shift
+	nsenter --net="/run/netns/$lab-h$host" "$@"
+}
+
+# Runs a command where the switch is.
+at_switch() { nsenter --net="/run/netns/$lab-sw" "$@"; }
+
+sluice() { at_switch "$build/cli/sluice" -s "$lab" "$@"; }
+
+# Writes a configuration with ports h1..hN. Extra members: lab_config '"a": 1,'
+lab_config() {
+	{
+		printf '{ "sluice:switch": {\n  "name": "%s",\n  %s\n  "port": [' \
+			"$lab" "${1:-}"
+		i=1
+		while [ "$i" -le "$lab_hosts" ]; do
+			[ "$i" = 1 ] || printf ','
+			printf '\n    { "name": "h%s", "device": "p%s" }' "$i" "$i"
+			i=$((i + 1))
+		done
+		printf '\n  ]\n} }\n'
+	} >"$lab_dir/switch.json"
+}
+
+# Starts sluiced and waits until it forwards.
+switch_start() {
+	at_switch "$build/src/daemon/sluiced" "$lab_dir/switch.json" \
+		>>"$lab_dir/sluiced.log" 2>&1 &
+	switch_pid=$!
+	lab_wait 5 "sluiced is not ready" \
+		"sluice show ports --json 2>/dev/null | jq -e \
+		'length == $lab_hosts and all(.[]; .state == \"up\")'"
+}
+
+# lab_wait SECONDS "reason" "command": until the command succeeds.
+lab_wait() {
+	tries=$(($1 * 20))
+	while ! eval "$3" >/dev/null 2>&1; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || lab_fail "$2"
+		sleep 0.05
+	done
+}
+
+# Remembers a background process of ours to end: command & lab_mine $!
+lab_mine() { lab_pids="$lab_pids $1"; }
+
+lab_end() {
+	status=$?
+	trap - EXIT
+	for pid in $lab_pids; do
+		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+	done
+	if [ -n "$switch_pid" ]; then
+		kill "$switch_pid" 2>/dev/null && wait "$switch_pid" 2>/dev/null
+	fi
+	i=1
+	while [ "$i" -le "$lab_hosts" ]; do
+		ip netns del "$lab-h$i" 2>/dev/null
+		i=$((i + 1))
+	done
+	ip netns del "$lab-sw" 2>/dev/null
+	[ -n "$lab_dir" ] && rm -rf "$lab_dir"
+	exit $status
+}
