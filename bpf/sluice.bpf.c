@@ -217,4 +217,4 @@ int sluice_forward(struct xdp_md *ctx)
 	return apply(&p, sluice_entry_value(entry, sizeof(key)));
 }
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "GPL";

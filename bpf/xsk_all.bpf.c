@@ -24,4 +24,4 @@ int xsk_all(struct xdp_md *ctx)
 	return (int)bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
 }
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "GPL";
