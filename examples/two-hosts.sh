@@ -14,7 +14,7 @@ here=$(realpath "$(dirname "$0")")
 lab_enter "$(realpath "$0")" "$build"
 
 title() { printf '\n== %s\n' "$*"; }
-stat() { sluice show stats --json | jq -r "$1"; }
+stat() { sluice show stats --json | jq -r ".[0] | $1"; }
 
 title "Two hosts, one switch"
 lab_new
@@ -69,9 +69,9 @@ sluice show stats
 sluice show macs
 sluice show flows
 
-slow=$(stat .slow_packets)
-fast=$(stat .fast_packets)
-first=$(stat .first_packet_ms)
+slow=$(stat .taken)
+fast=$(stat '.rx_packets - .missed')
+first=$(stat '.first_packet_after * 1000 | round')
 engine=$(stat .engine)
 title "Result"
 lab_say "slow path: $slow packets; $engine: $fast packets"
