@@ -74,7 +74,7 @@ struct sluice_port {
 	char name[SLUICE_PORT_NAME_LEN];
 	char device[SLUICE_PORT_ARG_LEN]; /* netdev, or the file read from */
 	char output[SLUICE_PORT_ARG_LEN]; /* pcap: the file written to */
-	uint32_t kind;	  /* enum sluice_port_kind; stored last */
+	uint32_t kind;	  /* enum sluice_port_kind; stored last: [port-kind] */
 	uint32_t ifindex; /* 0 where there is none */
 	uint8_t mac[6];
 	uint16_t mtu; /* bytes of L3 */

@@ -42,7 +42,7 @@ static int take_tables(struct poll *e, void *mem, uint64_t len, struct why *why)
 	e->tables.sets = r.sets;
 	stats = (struct sluice_port_stats *)(uintptr_t)r.stats;
 	for (uint32_t i = 0; i < SLUICE_PORTS_MAX; i++)
-		e->ports[i].stats = stats + POLL_LANE * SLUICE_PORTS_MAX + i;
+		e->ports[i].stats = &stats[POLL_LANE * SLUICE_PORTS_MAX + i];
 	sluice_reader_close(&r);
 	return 0;
 }
@@ -59,13 +59,13 @@ int poll_new(void *mem, uint64_t len, const struct poll_slow *slow,
 	err = take_tables(e, mem, len, why);
 	if (err)
 		goto undo_alloc;
-	e->rooms = aligned_alloc(CACHE_LINE, POLL_BUDGET * FRAME_ROOM);
+	e->rooms = aligned_alloc(CACHE_LINE, (size_t)POLL_BUDGET * FRAME_ROOM);
 	if (!e->rooms) {
 		err = why_say(why, -ENOMEM, "no memory for frames");
 		goto undo_alloc;
 	}
 	for (uint32_t i = 0; i < POLL_BUDGET; i++)
-		e->frames[i].room = e->rooms + i * FRAME_ROOM;
+		e->frames[i].room = e->rooms + (size_t)i * FRAME_ROOM;
 	e->epfd = epoll_create1(EPOLL_CLOEXEC);
 	if (e->epfd < 0) {
 		err = why_say(why, -errno, "epoll: %s", strerror(errno));

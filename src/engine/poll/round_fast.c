@@ -245,12 +245,22 @@ uint32_t poll_round(struct poll *e, uint64_t now_ns)
 
 void poll_send(struct poll *e, uint32_t no, struct frame *f)
 {
-	if (no >= SLUICE_PORTS_MAX || !(e->up >> no & 1)) {
-		drop(e, f, SLUICE_DROP_NO_PORT);
-	} else if (!fits(e, no, f)) {
-		drop(e, f, SLUICE_DROP_TOO_LONG);
-	} else {
-		queue(&e->queues[no], f);
-		send_queue(e, no);
-	}
+	struct sluice_port_stats *stats;
+	struct port *p;
+
+	if (no >= SLUICE_PORTS_MAX)
+		return;
+	stats = e->ports[no].stats;
+	p = e->ports[no].port;
+	e->lost[0] = SLUICE_DROP_NO_PORT;
+	if (p && !fits(e, no, f))
+		e->lost[0] = SLUICE_DROP_TOO_LONG;
+	else if (p)
+		p->ops->send(p, &f, 1, e->lost);
+	if (!e->lost[0])
+		return;
+	drop(e, f, e->lost[0]);
+	/* Counters are summed over lanes, and modulo 2^64. */
+	poll_count(&stats->tx_packets, -1ull);
+	poll_count(&stats->tx_bytes, -(uint64_t)f->len);
 }

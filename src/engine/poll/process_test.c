@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sluice-poll as a process, driven through the daemon's end of the link, over
+ * memory ports: who dies, what goes on, and who finds what again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/test.h"
+#include "engine/poll/client.h"
+#include "engine/poll/lab_test.h"
+#include "engine/poll/link.h"
+#include "sluice/parse.h"
+
+#define WAIT_NS 5000000000ull
+
+static const char *binary; /* sluice-poll */
+static char run_dir[] = "/tmp/sluice-poll-XXXXXX";
+
+/* A switch whose engine is another process. */
+struct far {
+	struct lab lab; /* without an engine of its own */
+	struct engine *engine;
+};
+
+static void nap(void)
+{
+	struct timespec t = {.tv_nsec = 1000000};
+
+	nanosleep(&t, NULL);
+}
+
+static struct engine *open_engine(struct far *f)
+{
+	struct poll_engine_conf conf = {.region = f->lab.region,
+					.binary = binary};
+	struct why why = {0};
+	struct engine *e = NULL;
+
+	CHECK_EQ(poll_engine_open(&conf, &e, &why), 0);
+	if (why.err)
+		printf("# %s\n", why.text);
+	return e;
+}
+
+/* Makes a memory port's record, as the slow path does. */
+static void record_of(struct far *f, uint32_t no)
+{
+	struct sluice_port *rec =
+		&((struct sluice_port *)(uintptr_t)f->lab.see.ports)[no];
+
+	must(mem_peer_new(4096, LAB_FRAME_MAX, &f->lab.peers[no]) == 0);
+	memset(rec, 0, sizeof(*rec));
+	snprintf(rec->name, sizeof(rec->name), "m%u", no);
+	snprintf(rec->device, sizeof(rec->device), "%s",
+		 mem_peer_path(f->lab.peers[no]));
+	sluice_store32_release(&rec->kind, SLUICE_PORT_MEM);
+}
+
+/* A region with the records of two ports; nothing runs yet. */
+static void far_new(struct far *f)
+{
+	memset(f, 0, sizeof(*f));
+	lab_region(&f->lab, 4096, false);
+	for (uint32_t i = 1; i <= 2; i++)
+		record_of(f, i);
+}
+
+static void far_open(struct far *f)
+{
+	struct why why = {0};
+
+	far_new(f);
+	f->engine = open_engine(f);
+	for (uint32_t i = 1; i <= 2 && f->engine; i++) {
+		CHECK_EQ(f->engine->ops->port_add(f->engine, i, &why), 0);
+		if (why.err)
+			printf("# %s\n", why.text);
+	}
+}
+
+static void far_close(struct far *f)
+{
+	if (f->engine)
+		f->engine->ops->close(f->engine, false);
+	lab_fini(&f->lab);
+}
+
+static pid_t poll_pid(const struct far *f)
+{
+	return (pid_t)sluice_load64_acquire(&f->lab.see.sw->poll_pid);
+}
+
+static uint32_t state_of(const struct far *f, uint32_t no)
+{
+	return sluice_load32_acquire(&f->lab.see.ports[no].state);
+}
+
+/* Pushes n frames into port in; waits while its ring is full. */
+static void push(struct far *f, uint32_t in, const uint8_t *frame, uint32_t n)
+{
+	uint64_t end_ns = clock_now_ns() + WAIT_NS;
+
+	while (n > 0 && clock_now_ns() < end_ns) {
+		if (mem_peer_push(f->lab.peers[in], frame, 60, NULL))
+			n--;
+		else
+			nap();
+	}
+	CHECK_EQ(n, 0);
+}
+
+/* Takes frames from port out until n have come or it takes too long. */
+static uint32_t pull(struct far *f, uint32_t out, uint32_t n)
+{
+	uint64_t end_ns = clock_now_ns() + WAIT_NS;
+	uint8_t frame[LAB_FRAME_MAX];
+	uint32_t got = 0;
+
+	while (got < n && clock_now_ns() < end_ns) {
+		if (mem_peer_pop(f->lab.peers[out], frame, sizeof(frame), NULL))
+			got++;
+		else
+			nap();
+	}
+	return got;
+}
+
+static uint32_t recv_miss(struct far *f, struct miss *m)
+{
+	uint64_t end_ns = clock_now_ns() + WAIT_NS;
+
+	while (clock_now_ns() < end_ns) {
+		if (f->engine->ops->recv(f->engine, m, 1))
+			return 1;
+		nap();
+	}
+	return 0;
+}
+
+/* A flow from port 1 to port 2, and its frame. */
+static void one_flow(struct far *f, uint8_t frame[60])
+{
+	struct lab_udp u = {.from = 1, .to = 2, .len = 60};
+	struct sluice_key key;
+
+	lab_frame(&u, frame);
+	CHECK_EQ(sluice_parse(frame, frame + 60, 1, &key), SLUICE_DROP_NONE);
+	CHECK(lab_flow(&f->lab, &key, sluice_act_of(SLUICE_ACT_OUTPUT, 2)));
+}
+
+static void settle(struct far *f)
+{
+	uint64_t end_ns = clock_now_ns() + WAIT_NS;
+
+	while (!lab_adds_up(&f->lab) && clock_now_ns() < end_ns)
+		nap();
+	CHECK(lab_adds_up(&f->lab));
+}
+
+/* ---- Tests ---- */
+
+static void it_forwards_what_is_known_and_asks_for_the_rest(void)
+{
+	struct lab_udp u = {.from = 9, .to = 8, .len = 60};
+	struct sluice_port_stats s;
+	struct miss m;
+	uint8_t frame[60];
+	struct far f;
+
+	far_open(&f);
+	if (!f.engine)
+		return;
+	one_flow(&f, frame);
+	push(&f, 1, frame, 1000);
+	CHECK_EQ(pull(&f, 2, 1000), 1000);
+	lab_frame(&u, frame);
+	push(&f, 2, frame, 1);
+	CHECK_EQ(recv_miss(&f, &m), 1);
+	CHECK(m.in_port == 2 && m.len == 60 && !memcmp(m.data, frame, 60));
+	CHECK_EQ(f.engine->ops->send(f.engine, 1, m.data, m.len),
+		 SLUICE_DROP_NONE);
+	CHECK_EQ(f.engine->ops->send(f.engine, 3, m.data, m.len),
+		 SLUICE_DROP_NO_PORT);
+	f.engine->ops->flush(f.engine);
+	f.engine->ops->give(f.engine, &m, 1);
+	CHECK_EQ(pull(&f, 1, 1), 1);
+	sluice_reader_stats(&f.lab.see, 2, &s);
+	CHECK(s.missed == 1 && s.tx_packets == 1000);
+	CHECK_EQ(f.lab.see.stats[1].tx_packets, 1); /* lane 0, port 1 */
+	far_close(&f);
+}
+
+static void it_ends_in_order_when_told_so(void)
+{
+	char path[64];
+	struct far f;
+	pid_t pid;
+
+	far_open(&f);
+	if (!f.engine)
+		return;
+	pid = poll_pid(&f);
+	CHECK(pid > 0 && kill(pid, 0) == 0);
+	CHECK_EQ(getsid(pid), pid);
+	CHECK_EQ(state_of(&f, 1), SLUICE_PORT_UP);
+	f.engine->ops->close(f.engine, false);
+	f.engine = NULL;
+	CHECK(kill(pid, 0) != 0 && errno == ESRCH);
+	CHECK_EQ(poll_pid(&f), 0);
+	CHECK_EQ(state_of(&f, 1), SLUICE_PORT_DOWN);
+	snprintf(path, sizeof(path), "%s/lab", run_dir);
+	CHECK(access(path, F_OK) != 0);
+	far_close(&f);
+}
+
+static void the_region_is_found_without_the_daemon(void)
+{
+	struct sluice_reader r;
+	struct far f;
+
+	far_open(&f);
+	if (!f.engine)
+		return;
+	CHECK_EQ(sluice_reader_open("lab", &r, NULL), 0);
+	CHECK_EQ(r.ports[2].kind, SLUICE_PORT_MEM);
+	sluice_reader_close(&r);
+	far_close(&f);
+}
+
+/* The daemon's life in a process of its own: opens, says so, is killed. */
+static pid_t fork_daemon(struct far *f)
+{
+	int pipe_fd[2];
+	char byte;
+	pid_t pid;
+
+	must(pipe(pipe_fd) == 0);
+	pid = fork();
+	if (pid == 0) {
+		f->engine = open_engine(f);
+		for (uint32_t i = 1; i <= 2; i++)
+			if (!f->engine ||
+			    f->engine->ops->port_add(f->engine, i, NULL))
+				_exit(1);
+		(void)!write(pipe_fd[1], "x", 1);
+		for (;;)
+			pause();
+	}
+	close(pipe_fd[1]);
+	CHECK(read(pipe_fd[0], &byte, 1) == 1);
+	close(pipe_fd[0]);
+	return pid;
+}
+
+static void known_flows_survive_the_daemon(void)
+{
+	struct sluice_port_stats s;
+	uint8_t frame[60];
+	uint32_t n = 0;
+	pid_t daemon, engine;
+	struct far f;
+
+	far_new(&f);
+	one_flow(&f, frame);
+	daemon = fork_daemon(&f);
+	engine = poll_pid(&f);
+	for (uint32_t i = 0; i < 200; i++) {
+		if (i == 100) {
+			kill(daemon, SIGKILL);
+			waitpid(daemon, NULL, 0);
+		}
+		push(&f, 1, frame, 500);
+		n += pull(&f, 2, 500);
+	}
+	CHECK_EQ(n, 100000);
+	/* Nobody answers for the others now, and that is counted. */
+	frame[41] ^= 1;
+	frame[37] ^= 1;
+	push(&f, 1, frame, 1);
+	settle(&f);
+	f.engine = open_engine(&f);
+	CHECK_EQ(poll_pid(&f), engine);
+	CHECK_EQ(f.engine->ops->port_add(f.engine, 1, NULL), 0);
+	frame[41] ^= 1;
+	frame[37] ^= 1;
+	push(&f, 1, frame, 10);
+	CHECK_EQ(pull(&f, 2, 10), 10);
+	sluice_reader_stats(&f.lab.see, 1, &s);
+	CHECK_EQ(s.rx_packets, 100011);
+	CHECK_EQ(s.drops[SLUICE_DROP_NO_SLOW_PATH], 1);
+	far_close(&f);
+}
+
+/* Lets the client notice and mend; it must be called for that. */
+static void wait_restart(struct far *f, pid_t old)
+{
+	uint64_t end_ns = clock_now_ns() + WAIT_NS;
+	struct miss m;
+
+	while (clock_now_ns() < end_ns &&
+	       (poll_pid(f) == old || poll_pid(f) == 0 ||
+		state_of(f, 2) != SLUICE_PORT_UP)) {
+		struct epoll_event ev;
+
+		CHECK(epoll_wait(f->engine->ops->fd(f->engine), &ev, 1, 1000) >=
+		      0);
+		CHECK_EQ(f->engine->ops->recv(f->engine, &m, 1), 0);
+	}
+	CHECK(poll_pid(f) != old && poll_pid(f) != 0);
+}
+
+static void a_killed_engine_comes_back_to_its_flows(void)
+{
+	struct sluice_port_stats s;
+	uint32_t n_pushed = 0, n_missed = 0;
+	uint64_t ticket;
+	uint8_t frame[60];
+	struct miss m;
+	struct far f;
+	pid_t old;
+
+	far_open(&f);
+	if (!f.engine)
+		return;
+	one_flow(&f, frame);
+	push(&f, 1, frame, 100);
+	CHECK_EQ(pull(&f, 2, 100), 100);
+	old = poll_pid(&f);
+	ticket = f.engine->ops->grace_start(f.engine);
+	kill(old, SIGKILL);
+	wait_restart(&f, old);
+	CHECK(f.engine->ops->grace_done(f.engine, ticket));
+	push(&f, 1, frame, 100);
+	CHECK_EQ(pull(&f, 2, 100), 100);
+	settle(&f);
+	sluice_reader_stats(&f.lab.see, 2, &s);
+	CHECK_EQ(s.tx_packets, 200);
+	/* The first of these may come before the daemon has said hello. */
+	frame[37] ^= 1;
+	while (!n_missed && n_pushed++ < 1000) {
+		push(&f, 1, frame, 1);
+		nap();
+		n_missed = f.engine->ops->recv(f.engine, &m, 1);
+		f.engine->ops->give(f.engine, &m, n_missed);
+	}
+	CHECK_EQ(n_missed, 1);
+	far_close(&f);
+}
+
+static void a_grace_period_ends_when_its_reader_is_dead(void)
+{
+	struct sluice_switch *sw;
+	uint64_t ticket;
+	struct far f;
+	pid_t pid;
+
+	far_open(&f);
+	if (!f.engine)
+		return;
+	sw = (struct sluice_switch *)(uintptr_t)f.lab.see.sw;
+	pid = poll_pid(&f);
+	kill(pid, SIGSTOP);
+	/* As if it had been stopped inside a round. */
+	sw->poll_round |= 1;
+	ticket = f.engine->ops->grace_start(f.engine);
+	CHECK(!f.engine->ops->grace_done(f.engine, ticket));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	CHECK(f.engine->ops->grace_done(f.engine, ticket));
+	wait_restart(&f, pid);
+	CHECK_EQ(sw->poll_round & 1, 0);
+	far_close(&f);
+}
+
+static void another_region_of_that_name_replaces_it(void)
+{
+	struct far a, b;
+	pid_t old;
+
+	far_open(&a);
+	if (!a.engine)
+		return;
+	old = poll_pid(&a);
+	a.engine->ops->close(a.engine, true);
+	a.engine = NULL;
+	CHECK(kill(old, 0) == 0);
+	far_open(&b);
+	CHECK(b.engine);
+	waitpid(old, NULL, 0);
+	CHECK(kill(old, 0) != 0);
+	CHECK(poll_pid(&b) > 0 && poll_pid(&b) != old);
+	far_close(&b);
+	far_close(&a);
+}
+
+static void a_port_that_cannot_be_opened_says_why(void)
+{
+	struct sluice_port *rec;
+	struct why why = {0};
+	uint8_t frame[60];
+	struct far f;
+
+	far_open(&f);
+	if (!f.engine)
+		return;
+	rec = (struct sluice_port *)(uintptr_t)&f.lab.see.ports[3];
+	snprintf(rec->name, sizeof(rec->name), "bad");
+	snprintf(rec->device, sizeof(rec->device), "nosuchdev");
+	sluice_store32_release(&rec->kind, SLUICE_PORT_PACKET);
+	CHECK_EQ(f.engine->ops->port_add(f.engine, 3, &why), -ENODEV);
+	CHECK(strstr(why.text, "bad") && strstr(why.text, "nosuchdev"));
+	CHECK_EQ(state_of(&f, 3), SLUICE_PORT_FAILED);
+	/* The others do not mind; a port goes, and comes by its record alone. */
+	f.engine->ops->port_del(f.engine, 2);
+	CHECK_EQ(state_of(&f, 2), SLUICE_PORT_DOWN);
+	CHECK_EQ(f.engine->ops->port_add(f.engine, 2, NULL), 0);
+	sluice_store32_release(&rec->kind, SLUICE_PORT_NONE);
+	record_of(&f, 4);
+	for (uint32_t i = 0; i < 3000 && state_of(&f, 4) != SLUICE_PORT_UP; i++)
+		nap();
+	CHECK_EQ(state_of(&f, 4), SLUICE_PORT_UP);
+	one_flow(&f, frame);
+	push(&f, 1, frame, 10);
+	CHECK_EQ(pull(&f, 2, 10), 10);
+	far_close(&f);
+}
+
+static void a_slow_daemon_loses_misses_that_are_counted(void)
+{
+	struct sluice_port_stats s;
+	struct lab_udp u = {.from = 1, .to = 2, .len = 60};
+	uint64_t n_got = 0;
+	uint8_t frame[60];
+	struct miss m;
+	struct far f;
+
+	far_open(&f);
+	if (!f.engine)
+		return;
+	lab_frame(&u, frame);
+	push(&f, 1, frame, 60000);
+	do {
+		nap();
+		sluice_reader_stats(&f.lab.see, 1, &s);
+	} while (s.rx_packets < 60000);
+	CHECK(s.drops[SLUICE_DROP_MISS_FULL] > 0);
+	CHECK_EQ(s.missed + s.drops[SLUICE_DROP_MISS_FULL], 60000);
+	while (f.engine->ops->recv(f.engine, &m, 1)) {
+		f.engine->ops->give(f.engine, &m, 1);
+		n_got++;
+	}
+	CHECK_EQ(n_got, s.missed);
+	far_close(&f);
+}
+
+static void an_idle_process_sleeps(void)
+{
+	struct timespec t = {.tv_nsec = 500000000};
+	struct far f;
+	clockid_t clock;
+	uint64_t ns;
+
+	far_new(&f);
+	for (uint32_t i = 1; i <= 2; i++)
+		((struct sluice_port *)(uintptr_t)f.lab.see.ports)[i].kind = 0;
+	f.engine = open_engine(&f);
+	if (!f.engine)
+		return;
+	must(clock_getcpuclockid(poll_pid(&f), &clock) == 0);
+	ns = clock_ns_of(clock);
+	nanosleep(&t, NULL);
+	ns = clock_ns_of(clock) - ns;
+	printf("# %u us of CPU in 500 ms\n", (uint32_t)(ns / 1000));
+	CHECK(ns < 25000000);
+	far_close(&f);
+}
+
+/* Runs as nobody; returns whether sluice-poll hung up at once. */
+static int call_as_nobody(void)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	char byte;
+	int fd;
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s/lab/" LINK_FILE,
+		 run_dir);
+	if (chmod(run_dir, 0755) || chmod(at.sun_path, 0777) || setuid(65534))
+		return 2;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+	if (connect(fd, (struct sockaddr *)&at, sizeof(at)) != 0)
+		return 3;
+	return read(fd, &byte, 1) == 0 ? 0 : 4;
+}
+
+static void strangers_are_not_served(void)
+{
+	struct far f;
+	pid_t pid;
+	int status;
+
+	if (geteuid() != 0) {
+		test_skip("only root can become somebody else");
+		return;
+	}
+	far_open(&f);
+	if (!f.engine)
+		return;
+	pid = fork();
+	if (pid == 0)
+		_exit(call_as_nobody());
+	waitpid(pid, &status, 0);
+	CHECK_EQ(WEXITSTATUS(status), 0);
+	far_close(&f);
+}
+
+static void there_must_be_a_program_to_start(void)
+{
+	struct poll_engine_conf conf = {.binary = "/nonexistent/sluice-poll"};
+	struct why why = {0};
+	struct engine *e;
+	struct far f;
+
+	far_new(&f);
+	conf.region = f.lab.region;
+	CHECK_EQ(poll_engine_open(&conf, &e, &why), -ENOENT);
+	CHECK(strstr(why.text, "/nonexistent/sluice-poll"));
+	far_close(&f);
+}
+
+int main(int argc, char **argv)
+{
+	test_init(argc, argv);
+	binary = getenv("SLUICE_POLL");
+	if (!binary || !mkdtemp(run_dir))
+		return 1;
+	setenv("SLUICE_RUN_DIR", run_dir, 1);
+	TEST(it_forwards_what_is_known_and_asks_for_the_rest);
+	TEST(it_ends_in_order_when_told_so);
+	TEST(the_region_is_found_without_the_daemon);
+	TEST(known_flows_survive_the_daemon);
+	TEST(a_killed_engine_comes_back_to_its_flows);
+	TEST(a_grace_period_ends_when_its_reader_is_dead);
+	TEST(another_region_of_that_name_replaces_it);
+	TEST(a_port_that_cannot_be_opened_says_why);
+	TEST(a_slow_daemon_loses_misses_that_are_counted);
+	TEST(an_idle_process_sleeps);
+	TEST(strangers_are_not_served);
+	TEST(there_must_be_a_program_to_start);
+	rmdir(run_dir);
+	return test_done();
+}
