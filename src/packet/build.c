@@ -290,7 +290,7 @@ uint32_t build_end(struct build *b)
 		sluice_be16 field;
 
 		put16(p + 2, b->len - b->ip4);
-		field = csum_fold(csum_add(0, p, (p[0] & 15u) * 4));
+		field = csum_fold(csum_add(0, p, (size_t)(p[0] & 15) * 4));
 		memcpy(p + 10, &field, sizeof(field));
 	}
 	return b->len;

@@ -270,22 +270,25 @@ static uint32_t from_hex(const char *hex, uint8_t *out)
 	uint32_t len = 0;
 
 	while (*hex) {
+		uint32_t n = 1;
+		char *end = NULL;
+
 		if (*hex == ' ') {
 			hex++;
-		} else if (*hex == '+') {
-			char *end;
-			uint32_t n = (uint32_t)strtoul(hex + 1, &end, 10);
-
-			must(n <= CASE_LEN_MAX - len);
+			continue;
+		}
+		if (*hex == '+')
+			n = (uint32_t)strtoul(hex + 1, &end, 10);
+		must(n <= CASE_LEN_MAX - len);
+		if (*hex == '+') {
 			memset(out + len, 0, n);
-			len += n;
 			hex = end;
 		} else {
-			must(len < CASE_LEN_MAX);
-			out[len++] =
+			out[len] =
 				(uint8_t)(digit(hex[0]) << 4 | digit(hex[1]));
 			hex += 2;
 		}
+		len += n;
 	}
 	return len;
 }

@@ -193,7 +193,7 @@ static void put_fragments(struct out *o)
 		build_eth(&b, mac_b, mac_a);
 		build_ip4(&b, &ip);
 		build_proto(&b, SLUICE_IP_UDP);
-		build_bytes(&b, whole + 34 + 800 * i, i ? 688 : 800);
+		build_bytes(&b, whole + (i ? 834 : 34), i ? 688 : 800);
 		end(o, &b);
 	}
 }
@@ -299,12 +299,11 @@ int main(int argc, char **argv)
 {
 	struct out o = {0};
 
-	if (argc != 3 ||
-	    (strcmp(argv[1], "write") && strcmp(argv[1], "check"))) {
+	o.check = argc == 3 && strcmp(argv[1], "check") == 0;
+	if (argc != 3 || (!o.check && strcmp(argv[1], "write") != 0)) {
 		fprintf(stderr, "usage: %s write|check FOLDER\n", argv[0]);
 		return 2;
 	}
-	o.check = strcmp(argv[1], "check") == 0;
 	o.folder = argv[2];
 	put_talk(&o);
 	put_cases(&o);
