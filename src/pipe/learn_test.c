@@ -225,7 +225,8 @@ static void one_change(struct lab *l, struct twin *t, struct rng *r,
 		many_misses(l, t, r, no);
 		break;
 	default:
-		lab_wait(l, LAB_TICK * rng_below(r, rng_below(r, 6) ? 10 : 350));
+		lab_wait(l,
+			 LAB_TICK * rng_below(r, rng_below(r, 6) ? 10 : 350));
 		twin_age(t, l->now_ns);
 	}
 }
