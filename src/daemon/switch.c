@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/switch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/rng.h"
+#include "daemon/engines.h"
+#include "pipe/slowpath.h"
+
+/*
+ * The order of an adoption: the region, so that nobody else takes it; the
+ * engine, which forwards on from pinned state; the ports one by one, each
+ * without a gap; only then the set of all ports and the rebuilt links, since
+ * both need to know which ports are up.
+ */
+
+/* Rounds of the slow path before the owner looks at other things. */
+#define ROUNDS_MAX 32u
+
+struct vswitch {
+	const struct log *log; /* not owned */
+	enum sluice_engine_kind kind;
+	struct region *region;
+	struct state state;
+	struct engine *engine;
+	struct slowpath slow;
+	struct learn_conf learn;
+	uint64_t ports; /* bit n: port n is ours to watch */
+	uint64_t up;	/* those that the slow path takes to be up */
+	bool is_adopted;
+	bool has_forwarded;
+};
+
+static struct state_conf tables_of(const struct vswitch *s,
+				   const struct config *config)
+{
+	return (struct state_conf){
+		.engine = s->kind,
+		.n_lanes = engines_n_lanes(s->kind),
+		.n_flows = config->max_flows,
+		.n_macs = config->max_macs,
+		.seed = rng_secret(),
+	};
+}
+
+/* ---- Region and tables. ---- */
+
+static void region_leave(struct vswitch *s)
+{
+	state_fini(&s->state);
+	region_free(s->region);
+	s->region = NULL;
+}
+
+static int adopt_tables(struct vswitch *s, struct why *why)
+{
+	int err = state_adopt(s->region, &s->state, why);
+
+	if (err)
+		return err;
+	if (s->state.sw->engine != (uint32_t)s->kind)
+		return why_say(why, -EINVAL, "it was made for another engine");
+	if (s->state.sw->n_lanes < engines_n_lanes(s->kind))
+		return why_say(why, -EINVAL, "it counts for fewer cores");
+	return 0;
+}
+
+/* Tables cannot grow under an engine that reads them. */
+static void say_sizes(const struct vswitch *s, const struct config *config)
+{
+	uint32_t n_flows = table_exact_n_max(s->state.flows);
+	uint32_t n_macs = table_exact_n_max(s->state.macs);
+
+	if (n_flows != config->max_flows || n_macs != config->max_macs)
+		log_warning(s->log,
+			    "tables stay as they are, %u flows and %u "
+			    "addresses, until the switch has been stopped",
+			    n_flows, n_macs);
+}
+
+/* -ENOENT: there is none that can be adopted, so make one. */
+static int adopt_region(struct vswitch *s, const struct config *config,
+			struct why *why)
+{
+	struct why reason = {0};
+	int fd, err;
+
+	err = engines_find_region(s->kind, config->name, &fd, &reason);
+	if (err)
+		return -ENOENT;
+	err = region_adopt(fd, &s->region, &reason);
+	if (err == -EBUSY) {
+		close(fd);
+		return why_say(why, err, "switch %s is running: %s",
+			       config->name, reason.text);
+	}
+	if (err)
+		close(fd);
+	else
+		err = adopt_tables(s, &reason);
+	if (!err) {
+		say_sizes(s, config);
+		s->is_adopted = true;
+		return 0;
+	}
+	log_warning(s->log,
+		    "what an earlier daemon left cannot be taken over, so all "
+		    "is learned anew: %s",
+		    reason.text);
+	if (s->region)
+		region_leave(s);
+	return -ENOENT;
+}
+
+static int make_region(struct vswitch *s, const struct config *config,
+		       struct why *why)
+{
+	struct state_conf tables = tables_of(s, config);
+	uint64_t len = state_region_len(&tables);
+	int err;
+
+	if (!len)
+		return why_say(why, -EINVAL,
+			       "%u flows and %u addresses do not fit into a "
+			       "region of 4 GiB",
+			       config->max_flows, config->max_macs);
+	err = engines_new_region(s->kind, config, len, &s->region, why);
+	if (err)
+		return err;
+	err = state_new(s->region, &tables, &s->state, why);
+	if (err)
+		region_leave(s);
+	return err;
+}
+
+/* ---- Ports. ---- */
+
+/* The record of a name, or 0. */
+static uint32_t port_find(const struct vswitch *s, const char *name)
+{
+	for (uint32_t no = 1; no < SLUICE_PORTS_MAX; no++)
+		if (s->state.ports[no].kind != SLUICE_PORT_NONE &&
+		    strncmp(s->state.ports[no].name, name,
+			    SLUICE_PORT_NAME_LEN) == 0)
+			return no;
+	return 0;
+}
+
+static uint32_t port_free_number(const struct vswitch *s)
+{
+	for (uint32_t no = 1; no < SLUICE_PORTS_MAX; no++)
+		if (s->state.ports[no].kind == SLUICE_PORT_NONE)
+			return no;
+	return 0;
+}
+
+static bool port_is(const struct vswitch *s, uint32_t no,
+		    const struct config_port *c)
+{
+	const struct sluice_port *p = &s->state.ports[no];
+
+	return p->kind == (uint32_t)engines_port_kind(s->kind, c) &&
+	       strncmp(p->device, c->device, sizeof(p->device)) == 0 &&
+	       strncmp(p->output, c->output, sizeof(p->output)) == 0;
+}
+
+static void port_remove(struct vswitch *s, uint32_t no)
+{
+	s->engine->ops->port_del(s->engine, no);
+	sluice_store32_release(&s->state.ports[no].kind, SLUICE_PORT_NONE);
+}
+
+/* Removes ports that are not configured, or not so, since a former daemon. */
+static void ports_clean(struct vswitch *s, const struct config *config)
+{
+	for (uint32_t no = 1; no < SLUICE_PORTS_MAX; no++) {
+		bool is_wanted = false;
+
+		if (s->state.ports[no].kind == SLUICE_PORT_NONE)
+			continue;
+		for (uint32_t i = 0; i < config->n_ports; i++)
+			is_wanted |=
+				port_find(s, config->ports[i].name) == no &&
+				port_is(s, no, &config->ports[i]);
+		if (!is_wanted)
+			port_remove(s, no);
+	}
+}
+
+static void port_write(struct vswitch *s, uint32_t no,
+		       const struct config_port *c)
+{
+	struct sluice_port *p = &s->state.ports[no];
+
+	memset(p, 0, sizeof(*p));
+	memcpy(p->name, c->name, sizeof(p->name));
+	memcpy(p->device, c->device, sizeof(p->device));
+	memcpy(p->output, c->output, sizeof(p->output));
+	sluice_store32_release(&p->kind, engines_port_kind(s->kind, c));
+}
+
+static void port_start(struct vswitch *s, const struct config_port *c)
+{
+	uint32_t no = port_find(s, c->name);
+	struct why why = {0};
+
+	if (!no) {
+		no = port_free_number(s);
+		port_write(s, no, c);
+	}
+	if (s->engine->ops->port_add(s->engine, no, &why)) {
+		sluice_store32_relaxed(&s->state.ports[no].state,
+				       SLUICE_PORT_FAILED);
+		log_error(s->log, "port %s: %s", c->name, why.text);
+		return;
+	}
+	s->ports |= 1ull << no;
+}
+
+static uint64_t ports_up(const struct vswitch *s)
+{
+	uint64_t up = 0;
+
+	for (uint64_t todo = s->ports; todo; todo &= todo - 1) {
+		uint32_t no = (uint32_t)__builtin_ctzll(todo);
+
+		if (sluice_load32_relaxed(&s->state.ports[no].state) ==
+		    SLUICE_PORT_UP)
+			up |= 1ull << no;
+	}
+	return up;
+}
+
+/* Tells the slow path which ports are up, when that changed. */
+static void ports_follow(struct vswitch *s)
+{
+	uint64_t up = ports_up(s);
+	struct why why = {0};
+
+	if (up == s->up)
+		return;
+	for (uint64_t todo = up ^ s->up; todo; todo &= todo - 1) {
+		uint32_t no = (uint32_t)__builtin_ctzll(todo);
+
+		log_info(s->log, "port %.*s is %s", (int)SLUICE_PORT_NAME_LEN,
+			 s->state.ports[no].name, up >> no & 1 ? "up" : "down");
+	}
+	s->up = up;
+	if (slowpath_set_up(&s->slow, up, &why))
+		log_error(s->log, "%s", why.text);
+}
+
+/* ---- Life. ---- */
+
+static void say_started(const struct vswitch *s, uint64_t ns)
+{
+	log_info(s->log,
+		 "engine %s, %u ports, region of %llu KiB in pages of %u KiB, "
+		 "%s after %.1f ms",
+		 engines_name(s->kind),
+		 (unsigned)__builtin_popcountll(s->ports),
+		 (unsigned long long)(s->region->len >> 10),
+		 s->region->page_len >> 10, s->is_adopted ? "taken over" : "up",
+		 (double)ns / 1e6);
+	if (s->is_adopted)
+		log_info(s->log, "%u flows and %u addresses go on",
+			 table_exact_n_used(s->state.flows),
+			 table_exact_n_used(s->state.macs));
+}
+
+static void start_ports(struct vswitch *s, const struct config *config)
+{
+	struct why why = {0};
+
+	ports_clean(s, config);
+	for (uint32_t i = 0; i < config->n_ports; i++)
+		port_start(s, &config->ports[i]);
+	s->up = ports_up(s);
+	if (slowpath_set_up(&s->slow, s->up, &why))
+		log_error(s->log, "%s", why.text);
+	if (s->is_adopted)
+		slowpath_adopt(&s->slow, clock_now_ns());
+}
+
+static int start(struct vswitch *s, const struct config *config,
+		 uint64_t start_ns, struct why *why)
+{
+	struct sluice_switch *sw = s->state.sw;
+	int err;
+
+	err = engines_open(s->kind, s->region, s->log, &s->engine, why);
+	if (err)
+		return err;
+	s->learn = (struct learn_conf){
+		.state = &s->state,
+		.flow_idle_ns = config->flow_idle_s * 1000000000ull,
+		.mac_age_ns = config->mac_age_s * 1000000000ull,
+		.seed = rng_secret(),
+	};
+	if (!s->is_adopted)
+		sluice_store64_relaxed(&sw->started_ns, start_ns);
+	sluice_store64_relaxed(&sw->flow_idle_ns, s->learn.flow_idle_ns);
+	sluice_store64_relaxed(&sw->mac_age_ns, s->learn.mac_age_ns);
+	err = slowpath_init(&s->slow, &s->learn, s->engine, clock_now_ns());
+	if (err) {
+		s->engine->ops->close(s->engine, s->is_adopted);
+		return why_say(why, err, "no memory");
+	}
+	start_ports(s, config);
+	s->has_forwarded = s->slow.has_forwarded;
+	return 0;
+}
+
+int switch_open(const struct config *config, const struct log *log,
+		uint64_t start_ns, struct vswitch **out, struct why *why)
+{
+	struct vswitch *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return why_say(why, -ENOMEM, "no memory");
+	s->log = log;
+	err = engines_choose(config, log, &s->kind, why);
+	if (err)
+		goto undo_alloc;
+	err = adopt_region(s, config, why);
+	if (err == -ENOENT)
+		err = make_region(s, config, why);
+	if (err)
+		goto undo_alloc;
+	err = start(s, config, start_ns, why);
+	if (err)
+		goto undo_region;
+	say_started(s, clock_now_ns() - start_ns);
+	*out = s;
+	return 0;
+
+undo_region:
+	region_leave(s);
+undo_alloc:
+	free(s);
+	return err;
+}
+
+void switch_close(struct vswitch *s, bool keep)
+{
+	if (!s)
+		return;
+	slowpath_fini(&s->slow);
+	s->engine->ops->close(s->engine, keep);
+	region_leave(s);
+	free(s);
+}
+
+/* ---- Running. ---- */
+
+int switch_fd(struct vswitch *s)
+{
+	return s->engine->ops->fd(s->engine);
+}
+
+bool switch_serve(struct vswitch *s, uint64_t now_ns)
+{
+	uint32_t n = SLOWPATH_BATCH;
+	bool more;
+
+	for (uint32_t i = 0; i < ROUNDS_MAX && n == SLOWPATH_BATCH; i++)
+		n = slowpath_round(&s->slow, now_ns);
+	more = slowpath_timers(&s->slow, now_ns);
+	ports_follow(s);
+	if (!s->has_forwarded && s->slow.has_forwarded) {
+		s->has_forwarded = true;
+		log_info(s->log, "first packet forwarded %.1f ms after start",
+			 (double)(now_ns - s->state.sw->started_ns) / 1e6);
+	}
+	return more || n == SLOWPATH_BATCH;
+}
+
+uint64_t switch_next_ns(const struct vswitch *s)
+{
+	return slowpath_next_ns(&s->slow);
+}
