@@ -36,6 +36,7 @@ struct verb {
 int cli_run(struct cli *cli, int argc, char **argv);
 int cli_config(struct cli *cli, int argc, char **argv);
 int cli_show(struct cli *cli, int argc, char **argv);
+int cli_capture(struct cli *cli, int argc, char **argv);
 int cli_top(struct cli *cli, int argc, char **argv);
 
 /* "sluice: TEXT" on standard error; returns CLI_FAILED. */

@@ -196,7 +196,7 @@ static void switch_make(uint64_t created_ns)
 			     &why) ||
 	    state_new(region, &conf, &state, &why)) {
 		printf("# %s\n", why.text);
-		must(!"a region");
+		abort();
 	}
 	state.sw->started_ns = created_ns;
 	state.sw->first_packet_ns = created_ns + 12345678;
@@ -264,7 +264,8 @@ static json_t *find(json_t *a, const char *name, const char *text)
 		if (strcmp(text_at(o, name), text) == 0)
 			return o;
 	}
-	CHECK(!"an object is missing");
+	printf("# no %s %s\n", name, text);
+	CHECK(false);
 	return NULL;
 }
 
@@ -292,8 +293,12 @@ static void what_is_asked_wrongly_says_so(void)
 	HAS(err, "config check FILE");
 	RUNS("run", 2);
 	HAS(err, "which file?");
-	RUNS("run a b", 2);
+	RUNS("config check a b", 2);
 	HAS(err, "one file, not 2");
+	RUNS("capture", 2);
+	HAS(err, "which port?");
+	RUNS("capture -Q up h1", 2);
+	HAS(err, "-Q is in, out or inout, not 'up'");
 	RUNS("top -n x", 2);
 	HAS(err, "'x' is no");
 	CHECK(!out[0]);
@@ -543,6 +548,21 @@ static void rates_on_a_terminal(void)
 	switch_free();
 }
 
+static void ports_that_cannot_be_captured(void)
+{
+	switch_make(clock_now_ns());
+	RUNS("-s " NAME " capture nobody", 1);
+	HAS(err, "there is no port 'nobody'");
+	RUNS("-s " NAME " capture file", 1);
+	HAS(err, "in a file already: out.pcap");
+	RUNS("-s " NAME " capture 7", 1);
+	HAS(err, "a port of kind mem cannot be captured");
+	RUNS("-s " NAME " capture h1", 1);
+	HAS(err, "device veth1 is not in this network namespace");
+	SAYS(out, "");
+	switch_free();
+}
+
 static void an_empty_listing_is_an_array(void)
 {
 	json_t *a;
@@ -567,6 +587,7 @@ int main(int argc, char **argv)
 	TEST(stats_as_text);
 	TEST(listings_as_json);
 	TEST(an_empty_listing_is_an_array);
+	TEST(ports_that_cannot_be_captured);
 	TEST(rates_in_a_pipe);
 	TEST(rates_on_a_terminal);
 	rmdir(dir);

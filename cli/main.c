@@ -20,9 +20,11 @@ static int version(struct cli *cli, int argc, char **argv)
 }
 
 static const struct verb verbs[] = {
-	{"run", "CONFIG", "run a switch until Ctrl-C",
+	{"run", "[--keep] [--verbose] CONFIG", "run a switch until Ctrl-C",
 	 "CONFIG is a JSON file of the YANG module sluice.yang; examples/ has "
-	 "some.\nReplaces itself by sluiced, which lies beside it or in "
+	 "some.\n  --keep               when it ends, known flows go on being "
+	 "forwarded\n  --verbose            log more\nReplaces itself by "
+	 "sluiced, which lies beside it or in "
 	 "PATH.\n",
 	 cli_run},
 	{"config", "check FILE", "say whether a configuration is right",
@@ -45,6 +47,16 @@ static const struct verb verbs[] = {
 	 "  -n COUNT             end after so many\n"
 	 "Keys: q ends; p and b sort flows by packets or bytes.\n",
 	 cli_top},
+	{"capture",
+	 "PORT [-w FILE] [-c COUNT] [-Q in|out|inout] [--for SECONDS]",
+	 "copy a port's packets into a pcap file",
+	 "  -w FILE              write there; -: standard output, as "
+	 "without -w\n"
+	 "  -c COUNT             end after so many packets\n"
+	 "  -Q in|out|inout      what the switch receives, sends, or both\n"
+	 "  --for SECONDS        end after so long\n"
+	 "For example: sluice capture h1 | tcpdump -nr -\n",
+	 cli_capture},
 	{"version", "", "print the version", NULL, version},
 };
 

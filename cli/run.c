@@ -65,11 +65,12 @@ static char *only_argument(struct cli *cli, int argc, char **argv, int *status)
 
 int cli_run(struct cli *cli, int argc, char **argv)
 {
-	int status;
 	char name[] = DAEMON;
-	char *args[] = {name, only_argument(cli, argc, argv, &status), NULL};
 
-	return status ? status : exec_daemon(args);
+	if (argc < 2)
+		return cli_wrong(cli, "which file?");
+	argv[0] = name; /* the rest is for it, options too */
+	return exec_daemon(argv);
 }
 
 int cli_config(struct cli *cli, int argc, char **argv)
