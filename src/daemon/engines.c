@@ -2,7 +2,12 @@
 #include "daemon/engines.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "base/rundir.h"
+#include "engine/poll/client.h"
 #ifdef HAS_XDP
 #include "engine/xdp/xdp.h"
 #endif
@@ -62,6 +67,31 @@ static int xdp_can_have(const struct config *config, struct why *why)
 	return xdp_engine_available(why);
 }
 
+/* ---- poll ---- */
+
+static int poll_find(const char *name, int *fd, struct why *why)
+{
+	char dir[RUNDIR_PATH_LEN], path[RUNDIR_PATH_LEN + 8];
+	int err = rundir_make(name, dir, why);
+
+	if (err)
+		return err;
+	snprintf(path, sizeof(path), "%s/region", dir);
+	/* A link to a descriptor of sluice-poll's; it dies with it. */
+	*fd = open(path, O_RDWR | O_CLOEXEC);
+	if (*fd < 0)
+		return why_say(why, -errno, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
+static int poll_open(struct region *region, const struct log *log,
+		     struct engine **out, struct why *why)
+{
+	const struct poll_engine_conf conf = {.region = region, .log = log};
+
+	return poll_engine_open(&conf, out, why);
+}
+
 /* ---- All. ---- */
 
 int engines_choose(const struct config *config, const struct log *log,
@@ -94,7 +124,7 @@ const char *engines_name(enum sluice_engine_kind kind)
 
 uint32_t engines_n_lanes(enum sluice_engine_kind kind)
 {
-	return kind == SLUICE_ENGINE_XDP ? xdp_engine_n_lanes() : 2;
+	return kind == SLUICE_ENGINE_XDP ? xdp_engine_n_lanes() : POLL_N_LANES;
 }
 
 enum sluice_port_kind engines_port_kind(enum sluice_engine_kind kind,
@@ -119,7 +149,7 @@ int engines_find_region(enum sluice_engine_kind kind, const char *name, int *fd,
 {
 	if (kind == SLUICE_ENGINE_XDP)
 		return xdp_engine_find(name, fd, why);
-	return -ENOENT;
+	return poll_find(name, fd, why);
 }
 
 int engines_new_region(enum sluice_engine_kind kind,
@@ -137,5 +167,5 @@ int engines_open(enum sluice_engine_kind kind, struct region *region,
 {
 	if (kind == SLUICE_ENGINE_XDP)
 		return xdp_open(region, log, out, why);
-	return -EOPNOTSUPP;
+	return poll_open(region, log, out, why);
 }

@@ -21,6 +21,12 @@
 /* Rounds of the slow path before the owner looks at other things. */
 #define ROUNDS_MAX 32u
 
+/*
+ * The xdp engine follows its devices when we call it. sluice-poll does in its
+ * own process and writes it into the records, which nobody tells us.
+ */
+#define LOOK_NS 500000000u
+
 struct vswitch {
 	const struct log *log; /* not owned */
 	enum sluice_engine_kind kind;
@@ -29,8 +35,9 @@ struct vswitch {
 	struct engine *engine;
 	struct slowpath slow;
 	struct learn_conf learn;
-	uint64_t ports; /* bit n: port n is ours to watch */
-	uint64_t up;	/* those that the slow path takes to be up */
+	uint64_t ports;	  /* bit n: port n is ours to watch */
+	uint64_t up;	  /* those that the slow path takes to be up */
+	uint64_t look_ns; /* poll: when to look at their records again */
 	bool is_adopted;
 	bool has_forwarded;
 };
@@ -135,6 +142,40 @@ static int make_region(struct vswitch *s, const struct config *config,
 	if (err)
 		region_leave(s);
 	return err;
+}
+
+/*
+ * Ends what an earlier daemon left behind with the other engine: it would go on
+ * forwarding between the same devices.
+ */
+static void other_end(const struct vswitch *s, const struct config *config)
+{
+	enum sluice_engine_kind kind = s->kind == SLUICE_ENGINE_XDP
+					       ? SLUICE_ENGINE_POLL
+					       : SLUICE_ENGINE_XDP;
+	struct region *region;
+	struct engine *engine;
+	struct why why = {0};
+	int fd;
+
+	if (engines_find_region(kind, config->name, &fd, &why))
+		return;
+	if (region_adopt(fd, &region, &why)) {
+		close(fd);
+		goto say;
+	}
+	if (engines_open(kind, region, s->log, &engine, &why)) {
+		region_free(region);
+		goto say;
+	}
+	engine->ops->close(engine, false);
+	region_free(region);
+	log_info(s->log, "engine %s, left by an earlier daemon, is ended",
+		 engines_name(kind));
+	return;
+say:
+	log_warning(s->log, "engine %s, left by an earlier daemon: %s",
+		    engines_name(kind), why.text);
 }
 
 /* ---- Ports. ---- */
@@ -324,9 +365,11 @@ int switch_open(const struct config *config, const struct log *log,
 	if (!s)
 		return why_say(why, -ENOMEM, "no memory");
 	s->log = log;
+	s->look_ns = UINT64_MAX;
 	err = engines_choose(config, log, &s->kind, why);
 	if (err)
 		goto undo_alloc;
+	other_end(s, config);
 	err = adopt_region(s, config, why);
 	if (err == -ENOENT)
 		err = make_region(s, config, why);
@@ -372,6 +415,8 @@ bool switch_serve(struct vswitch *s, uint64_t now_ns)
 		n = slowpath_round(&s->slow, now_ns);
 	more = slowpath_timers(&s->slow, now_ns);
 	ports_follow(s);
+	if (s->kind == SLUICE_ENGINE_POLL)
+		s->look_ns = now_ns + LOOK_NS;
 	if (!s->has_forwarded && s->slow.has_forwarded) {
 		s->has_forwarded = true;
 		log_info(s->log, "first packet forwarded %.1f ms after start",
@@ -382,5 +427,7 @@ bool switch_serve(struct vswitch *s, uint64_t now_ns)
 
 uint64_t switch_next_ns(const struct vswitch *s)
 {
-	return slowpath_next_ns(&s->slow);
+	uint64_t next_ns = slowpath_next_ns(&s->slow);
+
+	return next_ns < s->look_ns ? next_ns : s->look_ns;
 }
