@@ -33,6 +33,7 @@ struct lab {
 	uint64_t n_slow;
 	uint8_t slow_frame[LAB_FRAME_MAX];
 	uint32_t slow_len;
+	void (*on_miss)(struct lab *lab, struct frame *f); /* may be NULL */
 };
 
 static inline void lab_miss(void *arg, struct frame *const *frames, uint32_t n,
@@ -49,6 +50,8 @@ static inline void lab_miss(void *arg, struct frame *const *frames, uint32_t n,
 		if (frames[i]->len <= LAB_FRAME_MAX)
 			memcpy(lab->slow_frame, frames[i]->data,
 			       frames[i]->len);
+		if (lab->on_miss)
+			lab->on_miss(lab, frames[i]);
 	}
 }
 

@@ -145,7 +145,8 @@ uint32_t poll_round(struct poll *e, uint64_t now_ns);
  * Sends one frame for the slow path by port no (below SLUICE_PORTS_MAX). The
  * slow path has counted it as sent, in its own lane. When it is lost here, that
  * is taken back in ours, and it is a drop of f->in_port (0: the slow path's
- * own). So all lanes together are right at any time.
+ * own). So all lanes together are right at any time. May be called from the
+ * hook that takes misses.
  */
 void poll_send(struct poll *e, uint32_t no, struct frame *f);
 

@@ -541,8 +541,10 @@ int main(int argc, char **argv)
 {
 	test_init(argc, argv);
 	binary = getenv("SLUICE_POLL");
-	if (!binary || !mkdtemp(run_dir))
+	if (!binary || !mkdtemp(run_dir)) {
+		printf("Bail out! SLUICE_POLL must name sluice-poll\n");
 		return 1;
+	}
 	setenv("SLUICE_RUN_DIR", run_dir, 1);
 	TEST(it_forwards_what_is_known_and_asks_for_the_rest);
 	TEST(it_ends_in_order_when_told_so);

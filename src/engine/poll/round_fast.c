@@ -245,6 +245,7 @@ uint32_t poll_round(struct poll *e, uint64_t now_ns)
 
 void poll_send(struct poll *e, uint32_t no, struct frame *f)
 {
+	uint8_t lost = SLUICE_DROP_NO_PORT;
 	struct sluice_port_stats *stats;
 	struct port *p;
 
@@ -252,14 +253,13 @@ void poll_send(struct poll *e, uint32_t no, struct frame *f)
 		return;
 	stats = e->ports[no].stats;
 	p = e->ports[no].port;
-	e->lost[0] = SLUICE_DROP_NO_PORT;
 	if (p && !fits(e, no, f))
-		e->lost[0] = SLUICE_DROP_TOO_LONG;
+		lost = SLUICE_DROP_TOO_LONG;
 	else if (p)
-		p->ops->send(p, &f, 1, e->lost);
-	if (!e->lost[0])
+		p->ops->send(p, &f, 1, &lost);
+	if (!lost)
 		return;
-	drop(e, f, e->lost[0]);
+	drop(e, f, lost);
 	/* Counters are summed over lanes, and modulo 2^64. */
 	poll_count(&stats->tx_packets, -1ull);
 	poll_count(&stats->tx_bytes, -(uint64_t)f->len);
