@@ -21,9 +21,10 @@
  * is cut off, an IP version other than eth_type's, IP lengths that contradict
  * each other or exceed the frame. Bytes behind an IP packet are padding, and no
  * header is looked for in them. An IPv4 total length of 0 is a lie like any
- * below the header's: it stands for TSO only between a kernel and its device,
- * and no port takes frames from there. Likewise an IPv6 payload length of 0
- * with headers behind it: a jumbogram is larger than any frame of ours.
+ * below the header's: inside a kernel it stands for a segment of more than 64
+ * KiB, but no port takes frames of that size (segments up to there carry their
+ * length). Likewise an IPv6 payload length of 0 with headers behind it, which
+ * is a jumbogram's.
  *
  * Not looked at, for they are the receiver's business and no field depends on
  * them: checksums, TTL, options, the length of UDP, the data offset of TCP.
