@@ -14,11 +14,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int no_kind(const struct sluice_port *rec, struct why *why)
+#include "packet/csum.h"
+
+static int open_xsk(const struct sluice_port *rec, struct port **out,
+		    struct why *why)
 {
-	return why_say(why, -EINVAL,
-		       "port %s: kind %u is not one of user space", rec->name,
-		       rec->kind);
+#ifdef PORT_WITH_XSK
+	return port_xsk_port_open(rec, out, why);
+#else
+	(void)out;
+	return why_say(why, -EOPNOTSUPP,
+		       "port %s: this sluice-poll was built without AF_XDP",
+		       rec->name);
+#endif
 }
 
 int port_open(const struct sluice_port *rec, struct port **out, struct why *why)
@@ -32,12 +40,15 @@ int port_open(const struct sluice_port *rec, struct port **out, struct why *why)
 		return port_pcap_open(rec, out, why);
 	case SLUICE_PORT_MEM:
 		return port_mem_open(rec, out, why);
+	case SLUICE_PORT_XSK:
+		return open_xsk(rec, out, why);
 	case SLUICE_PORT_NONE:
 	case SLUICE_PORT_XDP:
-	case SLUICE_PORT_XSK:
 		break;
 	}
-	return no_kind(rec, why);
+	return why_say(why, -EINVAL,
+		       "port %s: kind %u is not one of user space", rec->name,
+		       rec->kind);
 }
 
 void port_close(struct port *p)
@@ -75,37 +86,21 @@ fail:
 	return err;
 }
 
-/* RFC 1071, over len bytes, as a value in network order. */
-static uint16_t inet_sum(const uint8_t *data, uint32_t len)
-{
-	uint64_t sum = 0;
-	uint16_t w;
-
-	for (; len > 1; data += 2, len -= 2) {
-		memcpy(&w, data, 2);
-		sum += w;
-	}
-	if (len)
-		sum += data[0];
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
-}
-
 enum sluice_drop port_make_plain(struct frame *f)
 {
 	uint32_t start = f->vnet.csum_start;
 	uint32_t at = start + f->vnet.csum_offset;
-	uint16_t sum;
+	sluice_be16 sum;
 
 	if (f->vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE)
 		return SLUICE_DROP_TOO_LONG;
 	/* The field holds the pseudo header's sum and is summed with the rest. */
 	if ((f->vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && at + 2 <= f->len) {
-		sum = inet_sum(f->data + start, f->len - start);
+		sum = csum_fold(csum_add(0, f->data + start, f->len - start));
 		/* 0 would say "none" in UDP; it is the same number as ffff. */
-		sum = sum ? sum : 0xffff;
-		memcpy(f->data + at, &sum, 2);
+		if (sum.be == 0)
+			sum.be = 0xffff;
+		memcpy(f->data + at, &sum, sizeof(sum));
 	}
 	memset(&f->vnet, 0, sizeof(f->vnet));
 	return SLUICE_DROP_NONE;

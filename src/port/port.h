@@ -86,7 +86,10 @@ struct port {
  * returns  0
  *          -ENODEV, -ENOENT   no such device or file
  *          -EPERM             CAP_NET_RAW or CAP_NET_ADMIN is missing
+ *          -EBUSY             AF_XDP: its queues are another's; maybe of a
+ *                             process that was just killed, so try again
  *          -EINVAL            not a kind of user space, or unfit files
+ *          -EOPNOTSUPP        AF_XDP is not built in
  *          -ENOMEM, or what the device said
  */
 int port_open(const struct sluice_port *rec, struct port **out, struct why *why)
@@ -105,6 +108,9 @@ int port_pcap_open(const struct sluice_port *rec, struct port **out,
 		   struct why *why) MUST_USE;
 int port_mem_open(const struct sluice_port *rec, struct port **out,
 		  struct why *why) MUST_USE;
+
+int port_xsk_port_open(const struct sluice_port *rec, struct port **out,
+		       struct why *why) MUST_USE;
 
 /* Index, MAC and MTU of a netdev by name, into p. Returns 0 or negative errno. */
 int port_netdev(struct port *p, const char *name) MUST_USE;

@@ -43,15 +43,23 @@ static bool sh(const char *fmt, ...)
 	return system(command) == 0;
 }
 
-/* Runs an ip(8) command inside a namespace of ours. */
-static bool ip_in(int ns, const char *what)
+/* Runs a command inside a namespace of ours. */
+static bool in_ns(int ns, const char *command)
 {
 	bool ok;
 
 	must(setns(ns, CLONE_NEWNET) == 0);
-	ok = sh("ip %s", what);
+	ok = sh("%s", command);
 	must(setns(ours, CLONE_NEWNET) == 0);
 	return ok;
+}
+
+static bool ip_in(int ns, const char *what)
+{
+	char command[160];
+
+	snprintf(command, sizeof(command), "ip %s", what);
+	return in_ns(ns, command);
 }
 
 static int new_ns(void)
@@ -415,6 +423,51 @@ static void hosts_talk_through_a_tap(void)
 	uncable("va");
 }
 
+/* Tried on another device: a queue stays busy for a while when it is left. */
+static bool can_xsk(void)
+{
+	struct sluice_port rec = {.name = "try",
+				  .device = "vt",
+				  .kind = SLUICE_PORT_XSK};
+	struct why why = {0};
+	struct port *p;
+	int err;
+
+	CHECK(sh("ip link add vt type veth peer name vtx"));
+	err = port_open(&rec, &p, &why);
+	if (!err)
+		port_close(p);
+	else
+		printf("# %s\n", why.text);
+	uncable("vt");
+	return err != -EPERM && err != -EOPNOTSUPP;
+}
+
+static void hosts_talk_through_af_xdp(void)
+{
+	struct lab lab;
+
+	if (no_rights())
+		return;
+	lab_bare(&lab);
+	CHECK(cable("va", host_a, 1) && cable("vb", host_b, 2));
+	/* XDP would lose who has to finish a checksum. */
+	CHECK(in_ns(host_a, "ethtool -K eth0 tx off gro on >/dev/null"));
+	CHECK(in_ns(host_b, "ethtool -K eth0 tx off gro on >/dev/null"));
+	if (!can_xsk()) {
+		test_skip("AF_XDP is not permitted or not built in");
+	} else if (open_device(&lab, 1, SLUICE_PORT_XSK, "va", "") &&
+		   open_device(&lab, 2, SLUICE_PORT_XSK, "vb", "")) {
+		exchange_udp(&lab);
+		transfer_tcp(&lab, "AF_XDP to AF_XDP");
+	}
+	finish(&lab);
+	/* The device is the kernel's again. */
+	CHECK(!sh("ip -d link show va | grep -q xdp"));
+	uncable("va");
+	uncable("vb");
+}
+
 static void a_device_that_goes_away_is_noticed(void)
 {
 	uint64_t end_ns = clock_now_ns() + WAIT_NS;
@@ -523,6 +576,7 @@ int main(int argc, char **argv)
 	TEST(hosts_talk_through_af_packet);
 	TEST(tags_stay_in_their_frames);
 	TEST(hosts_talk_through_a_tap);
+	TEST(hosts_talk_through_af_xdp);
 	TEST(a_device_that_goes_away_is_noticed);
 	TEST(checksums_are_finished_for_a_file);
 	rmdir(tmp);
