@@ -158,7 +158,8 @@ SLUICE_INLINE bool sluice_entry_is(const uint8_t *entry, const uint64_t *key,
 	for (uint32_t i = 0; i < key_len / 8; i++)
 		/* [exact-head] */
 		diff |= sluice_load64_acquire(&words[i]) ^ key[i];
-	return !diff && sluice_load64_relaxed(head) == before;
+	diff |= sluice_load64_relaxed(head) ^ before;
+	return !diff;
 }
 
 /* One look at one bucket. Returns the entry, or NULL. */

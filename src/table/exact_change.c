@@ -193,6 +193,21 @@ static void fetch_buckets(const struct table_exact *t, const uint8_t *keys,
 	}
 }
 
+/* Asks for the memory of the entries that will be taken next. */
+static void fetch_spare(const struct table_exact *t, uint32_t n)
+{
+	const struct exact_spare *s = &t->spare;
+	uint32_t at = s->take_at;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t *entry = sluice_exact_entry(&t->view, s->ring[at]);
+
+		for (uint32_t l = 0; l < t->view.entry_len; l += CACHE_LINE)
+			__builtin_prefetch(entry + l, 1);
+		at = at + 1 == s->len ? 0 : at + 1;
+	}
+}
+
 /* Asks for the memory of the entries that seem to hold these keys. */
 static void fetch_entries(const struct table_exact *t, const uint32_t *hashes,
 			  uint32_t n)
@@ -227,6 +242,7 @@ uint32_t table_exact_set_batch(struct table_exact *t, const void *keys,
 	uint32_t i;
 
 	fetch_buckets(t, keys, n, hashes);
+	fetch_spare(t, n);
 	fetch_entries(t, hashes, n);
 	for (i = 0; i < n; i++) {
 		if (set_hashed(t, key, value, hashes[i], NULL))

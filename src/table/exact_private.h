@@ -5,7 +5,7 @@
 /* table/exact_private - what the files of table/exact share */
 
 #include "base/crash.h"
-#include "sluice/exact_batch.h"
+#include "sluice/exact_hits.h"
 #include "table/exact.h"
 
 /*

@@ -9,7 +9,7 @@
 
 #include "base/rng.h"
 #include "base/test.h"
-#include "sluice/exact_batch.h"
+#include "sluice/exact_pipe.h"
 
 #define WORDS_MAX (SLUICE_KEY_LEN_MAX / 8)
 #define VALUE_WORDS 2u
@@ -132,39 +132,94 @@ static void twin_init(struct twin *t, uint32_t n_keys)
 	t->n_used = 0;
 }
 
-/* Every key of the twin by get, and 32 at a time. */
-static void agrees_by_key(const struct fixture *f, const struct twin *t)
+static uint32_t wrong_by_get(const struct fixture *f, const struct twin *t)
 {
-	const struct sluice_exact_view *v = table_exact_view(f->table);
 	uint32_t n_wrong = 0;
 
 	for (uint32_t i = 0; i < t->n_keys; i++)
 		n_wrong += get(f, i) != t->values[i];
-	CHECK_EQ(n_wrong, 0);
-	for (uint32_t i = 0; i < t->n_keys; i += SLUICE_EXACT_BATCH) {
-		uint64_t keys[SLUICE_EXACT_BATCH * WORDS_MAX];
-		struct sluice_exact_answers a;
-		uint32_t n = t->n_keys - i;
+	return n_wrong;
+}
 
-		if (n > SLUICE_EXACT_BATCH)
-			n = SLUICE_EXACT_BATCH;
-		for (uint32_t j = 0; j < n; j++)
-			key_of(keys + j * f->conf.key_len / 8, f->conf.key_len,
-			       i + j);
-		sluice_exact_find_batch(v, keys, n, &a);
-		for (uint32_t j = 0; j < n; j++) {
-			const uint64_t *value = NULL;
+/* The keys from number first on, at most a batch of them; returns how many. */
+static uint32_t batch_of(const struct fixture *f, const struct twin *t,
+			 uint32_t first, uint64_t *keys)
+{
+	uint32_t n = first < t->n_keys ? t->n_keys - first : 0;
 
-			if (a.yes >> j & 1)
-				value = sluice_entry_value(a.entries[j],
-							   f->conf.key_len);
-			else
-				n_wrong += a.entries[j] != NULL;
-			n_wrong += (value ? *value : 0) != t->values[i + j];
-		}
-		n_wrong += a.busy != 0;
+	if (n > SLUICE_EXACT_BATCH)
+		n = SLUICE_EXACT_BATCH;
+	for (uint32_t i = 0; i < n; i++)
+		key_of(keys + i * f->conf.key_len / 8, f->conf.key_len,
+		       first + i);
+	return n;
+}
+
+/* How many answers for the keys from first on differ from the twin's? */
+static uint32_t wrong_answers(const struct fixture *f, const struct twin *t,
+			      const struct sluice_exact_answers *a,
+			      uint32_t first)
+{
+	uint32_t n_wrong = a->busy != 0;
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		uint64_t value = 0;
+
+		if (a->yes >> i & 1)
+			value = *(
+				uint64_t *)sluice_entry_value(a->entries[i],
+							      f->conf.key_len);
+		else
+			n_wrong += a->entries[i] != NULL;
+		n_wrong += value != t->values[first + i];
 	}
-	CHECK_EQ(n_wrong, 0);
+	return n_wrong;
+}
+
+static uint32_t wrong_by_batch(const struct fixture *f, const struct twin *t)
+{
+	uint64_t keys[SLUICE_EXACT_BATCH * WORDS_MAX];
+	struct sluice_exact_answers a;
+	uint32_t n_wrong = 0;
+
+	for (uint32_t i = 0; i < t->n_keys; i += SLUICE_EXACT_BATCH) {
+		uint32_t n = batch_of(f, t, i, keys);
+
+		sluice_exact_find_batch(table_exact_view(f->table), keys, n,
+					&a);
+		n_wrong += wrong_answers(f, t, &a, i);
+		n_wrong += a.n != n;
+	}
+	return n_wrong;
+}
+
+static uint32_t wrong_by_pipe(const struct fixture *f, const struct twin *t)
+{
+	uint64_t keys[4][SLUICE_EXACT_BATCH * WORDS_MAX];
+	struct sluice_exact_pipe pipe = {0};
+	struct sluice_exact_answers a;
+	uint32_t n_wrong = 0;
+	uint32_t n_answers = 0;
+
+	for (uint32_t i = 0; n_answers < t->n_keys; i++) {
+		uint32_t n =
+			batch_of(f, t, i * SLUICE_EXACT_BATCH, keys[i % 4]);
+
+		sluice_exact_pipe_push(table_exact_view(f->table), &pipe,
+				       keys[i % 4], n, &a);
+		n_wrong += wrong_answers(f, t, &a, n_answers);
+		n_wrong += i < 3 && a.n;
+		n_answers += a.n;
+	}
+	return n_wrong;
+}
+
+/* Every key, in each way in which a reader can look. */
+static void agrees_by_key(const struct fixture *f, const struct twin *t)
+{
+	CHECK_EQ(wrong_by_get(f, t), 0);
+	CHECK_EQ(wrong_by_batch(f, t), 0);
+	CHECK_EQ(wrong_by_pipe(f, t), 0);
 }
 
 /* Each stored key once and with its value, by iteration. */
