@@ -258,7 +258,7 @@ static void recheck(struct flows *f, uint32_t flow)
 		return;
 	}
 	if (value->act != now.act.w)
-		sluice_store64_relaxed(&value->act, now.act.w);
+		state_store(&value->act, now.act.w);
 	l->brief = now.brief;
 	for (enum flow_side side = 0; side < FLOW_SIDES; side++) {
 		if (l->from[side] == now.from[side])

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/annotate.h"
+#include "base/crash.h"
 #include "base/why.h"
 #include "region/region.h"
 #include "sluice/flow.h"
@@ -69,10 +70,17 @@ static inline struct sluice_port_stats *state_stats(struct state *s,
 	return &s->stats[SLUICE_LANE_SLOW * SLUICE_PORTS_MAX + port];
 }
 
-/* Adds to a word that only the slow path writes. */
+/* Stores a word that only the slow path writes. */
+static inline void state_store(uint64_t *word, uint64_t value)
+{
+	crash_point();
+	sluice_store64_relaxed(word, value);
+}
+
+/* Adds to it. */
 static inline void state_count(uint64_t *word, uint64_t n)
 {
-	sluice_store64_relaxed(word, sluice_load64_relaxed(word) + n);
+	state_store(word, sluice_load64_relaxed(word) + n);
 }
 
 #endif

@@ -51,13 +51,14 @@ void lab_open(struct lab *l, const struct lab_conf *conf)
 	start(l, conf);
 }
 
-void lab_adopt(struct lab *l, const struct lab_conf *conf, int fd, uint64_t up)
+void lab_adopt(struct lab *l, const struct lab_conf *conf,
+	       struct region *region, uint64_t up)
 {
 	uint64_t now_ns = l->now_ns;
 
 	memset(l, 0, sizeof(*l));
 	l->now_ns = now_ns;
-	must(!region_adopt(fd, &l->region, NULL));
+	l->region = region;
 	must(!state_adopt(l->region, &l->state, NULL));
 	start(l, conf);
 	lab_set_up(l, up);

@@ -57,8 +57,12 @@ struct lab_frame {
 /* A new switch in a new region, no port up. */
 void lab_open(struct lab *l, const struct lab_conf *conf);
 
-/* The same on a region that another switch left: at fd, which is taken. */
-void lab_adopt(struct lab *l, const struct lab_conf *conf, int fd, uint64_t up);
+/*
+ * The same on what another switch left in a region, at l->now_ns. The region
+ * is adopted already.
+ */
+void lab_adopt(struct lab *l, const struct lab_conf *conf,
+	       struct region *region, uint64_t up);
 void lab_close(struct lab *l);
 
 void lab_set_up(struct lab *l, uint64_t up);

@@ -158,6 +158,12 @@ static void station_add(struct learn *l, const struct sluice_mac_key *k,
 	bucket_recheck(l, bucket_of(l, k));
 }
 
+/* Readers of addresses copy, they never hold an entry. */
+static void macs_reclaim(struct learn *l)
+{
+	table_exact_reclaim(l->macs, table_exact_mark(l->macs));
+}
+
 /* Forgets a station; flows to it flood from now on. */
 static void station_del(struct learn *l, uint32_t st)
 {
@@ -167,8 +173,7 @@ static void station_del(struct learn *l, uint32_t st)
 	wheel_disarm(&l->wheel, st);
 	station_unlink(l, st);
 	must(table_exact_del(l->macs, &word));
-	/* Its readers copy, they never hold an entry. */
-	table_exact_reclaim(l->macs, table_exact_mark(l->macs));
+	macs_reclaim(l);
 	flows_recheck(l->flows, FLOW_DST, st);
 }
 
@@ -187,8 +192,8 @@ static void station_move(struct learn *l, uint32_t st, uint32_t port,
 	s->n_moves++;
 	station_unlink(l, st);
 	station_link(l, st, port);
-	sluice_store64_relaxed(&mac->port, port);
-	sluice_store64_relaxed(&mac->seen_ns, now_ns);
+	state_store(&mac->port, port);
+	state_store(&mac->seen_ns, now_ns);
 	state_count(&mac->n_moves, 1);
 	flows_recheck(l->flows, FLOW_SRC, st);
 	flows_recheck(l->flows, FLOW_DST, st);
@@ -228,7 +233,7 @@ static void learn_source(struct learn *l, const struct sluice_key *key,
 	else if (l->stations[st].port != key->in_port)
 		station_move(l, st, key->in_port, now_ns);
 	else
-		sluice_store64_relaxed(&mac_of(l, st)->seen_ns, now_ns);
+		state_store(&mac_of(l, st)->seen_ns, now_ns);
 }
 
 static void answer_unicast(const struct learn *l, const struct sluice_key *key,
@@ -310,7 +315,7 @@ static void station_expire(struct learn *l, uint32_t st, uint64_t now_ns)
 	if (used_ns > now_ns)
 		used_ns = now_ns;
 	if (used_ns > sluice_load64_relaxed(seen_ns))
-		sluice_store64_relaxed(seen_ns, used_ns);
+		state_store(seen_ns, used_ns);
 	if (sluice_load64_relaxed(seen_ns) + age_ns > now_ns)
 		arm(l, st, sluice_load64_relaxed(seen_ns));
 	else
@@ -357,7 +362,7 @@ static void program_used(void *ctx, uint32_t origin, uint64_t used_ns)
 		return; /* an unknown station */
 	seen_ns = &mac_of(l, origin)->seen_ns;
 	if (used_ns > sluice_load64_relaxed(seen_ns))
-		sluice_store64_relaxed(seen_ns, used_ns);
+		state_store(seen_ns, used_ns);
 }
 
 /* A power of two that keeps the lists short at full table. */
@@ -426,6 +431,7 @@ struct flows *learn_flows(struct learn *l)
 
 void learn_adopt(struct learn *l, uint64_t now_ns)
 {
+	macs_reclaim(l);
 	for (uint32_t st = 0; st < l->view->n_entries; st++) {
 		const uint64_t *head =
 			(const uint64_t *)sluice_exact_entry(l->view, st);

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/crash.h"
+#include "base/must.h"
 #include "base/rng.h"
 #include "base/test.h"
 #include "pipe/lab_fake.h"
 
 /*
+ * Learning against a twin, and what a successor finds after a kill.
+ *
  * The twin: a learning switch as an array. It forgets in a loop over all
  * stations, knows nothing of flows, and must send each frame where the switch
  * sends it, whoever of engine and slow path did that.
@@ -26,6 +35,7 @@ struct twin_station {
 	uint32_t n_moves;
 	uint64_t seen_ns;
 	uint64_t window_ns;
+	uint64_t lately; /* bit n: was on port n in the change at hand */
 };
 
 struct twin {
@@ -50,8 +60,9 @@ static const struct lab_conf lab_conf = {
 static void twin_learn(struct twin_station *s, uint32_t port, uint64_t now_ns)
 {
 	if (!s->port) {
-		*s = (struct twin_station){port, 0, now_ns, now_ns};
-		return;
+		s->port = port;
+		s->n_moves = 0;
+		s->window_ns = now_ns;
 	}
 	if (s->port != port) {
 		if (now_ns - s->window_ns >= 1000000000) {
@@ -63,6 +74,7 @@ static void twin_learn(struct twin_station *s, uint32_t port, uint64_t now_ns)
 		s->n_moves++;
 		s->port = port;
 	}
+	s->lately |= 1ull << s->port;
 	s->seen_ns = now_ns;
 }
 
@@ -110,6 +122,14 @@ static void check_macs(struct lab *l, const struct twin *t)
 		}
 	}
 	CHECK_EQ(n, table_exact_n_used(l->state.macs));
+}
+
+static void twin_init(struct twin *t, struct rng *r)
+{
+	for (uint32_t i = 0; i < N_VLANS * N_STATIONS; i++)
+		t->homes[i / N_STATIONS][i % N_STATIONS] =
+			1 + rng_below(r, N_PORTS);
+	t->up = ALL_UP;
 }
 
 /* Where a random frame comes from and goes to; port 0: nowhere up. */
@@ -237,14 +257,10 @@ static void learning_agrees_with_an_array(void)
 	struct twin *t = calloc(1, sizeof(*t));
 	struct lab *l = malloc(sizeof(*l));
 	struct lab_conf conf = lab_conf;
-	uint64_t in_flight;
 
 	conf.seed = test_seed();
 	lab_open(l, &conf);
-	for (uint32_t i = 0; i < N_VLANS * N_STATIONS; i++)
-		t->homes[i / N_STATIONS][i % N_STATIONS] =
-			1 + rng_below(&r, N_PORTS);
-	t->up = ALL_UP;
+	twin_init(t, &r);
 	lab_set_up(l, t->up);
 	for (uint32_t i = 0; i < 60000 && !test_.failed; i++) {
 		if (rng_below(&r, 20))
@@ -257,8 +273,7 @@ static void learning_agrees_with_an_array(void)
 		}
 	}
 	CHECK_EQ(l->n_twice, 0);
-	CHECK(engine_fake_is_conserved(&l->state, &in_flight));
-	CHECK_EQ(in_flight, 0);
+	CHECK_EQ(engine_fake_imbalance(&l->state), 0);
 	CHECK(l->fake.n_known > 1000);
 	CHECK_EQ(l->state.sw->n_flows_refused, 0);
 	CHECK_EQ(l->state.sw->n_flows_added - l->state.sw->n_flows_removed,
@@ -274,9 +289,257 @@ static void learning_agrees_with_an_array(void)
 	free(t);
 }
 
+/* ---- A slow path is killed, and another takes its tables over. ---- */
+
+/* Shared with the one that is killed. */
+struct heir {
+	struct lab lab;
+	struct twin twin;
+	bool at_rest; /* not in the middle of a change */
+	bool go;      /* we hold the region as well */
+};
+
+static uint64_t crash_in; /* stores to go; 0: never */
+
+void crash_point(void)
+{
+	if (crash_in && --crash_in == 0)
+		kill(getpid(), SIGKILL);
+}
+
+/* The child: works until it is killed. */
+static void live(struct heir *h, uint64_t seed, int to_parent)
+{
+	struct rng r = rng_of(seed);
+	struct lab_conf conf = lab_conf;
+	uint32_t n = 200 + rng_below(&r, 3000);
+	uint32_t kill_at = rng_below(&r, 4) ? 1 + rng_below(&r, 20000) : 0;
+
+	conf.seed = seed;
+	lab_open(&h->lab, &conf);
+	twin_init(&h->twin, &r);
+	lab_set_up(&h->lab, ALL_UP);
+	must(write(to_parent, &h->lab.region->fd, sizeof(int)) == sizeof(int));
+	while (!*(volatile bool *)&h->go)
+		usleep(100);
+	crash_in = kill_at;
+	for (uint32_t i = 0; i < n; i++) {
+		h->at_rest = false;
+		for (uint32_t st = 0; st < N_VLANS * N_STATIONS; st++) {
+			struct twin_station *s =
+				&h->twin.stations[st / N_STATIONS]
+						 [st % N_STATIONS];
+
+			s->lately = 1ull << s->port | 1;
+		}
+		if (rng_below(&r, 20))
+			one_frame(&h->lab, &h->twin, &r, i);
+		else
+			one_change(&h->lab, &h->twin, &r, i);
+		h->at_rest = true;
+	}
+	kill(getpid(), SIGKILL);
+}
+
+/* Lets a child live and die; returns the region that it left. */
+static struct region *inherit(struct heir *h, uint64_t seed)
+{
+	struct region *region;
+	char path[64];
+	int fds[2], fd, status;
+	pid_t pid;
+
+	must(!pipe(fds));
+	pid = fork();
+	must(pid >= 0);
+	if (pid == 0) {
+		live(h, seed, fds[1]);
+		_exit(1);
+	}
+	must(read(fds[0], &fd, sizeof(fd)) == sizeof(fd));
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	must(fd >= 0);
+	h->go = true;
+	must(waitpid(pid, &status, 0) == pid);
+	CHECK(WIFSIGNALED(status));
+	close(fds[0]);
+	close(fds[1]);
+	must(!region_adopt(fd, &region, NULL));
+	return region;
+}
+
+struct found_flow {
+	struct sluice_key key;
+	struct sluice_flow value;
+};
+
+/* What a reader finds of the flows now. */
+static uint32_t find_flows(struct region *region, struct found_flow *out)
+{
+	const struct sluice_table_desc *d =
+		region_table(region, SLUICE_TABLE_FLOWS);
+	struct sluice_exact_view v;
+	uint32_t n = 0;
+
+	sluice_exact_view_init(&v, region_at(region, d->off, d->len));
+	for (uint32_t i = 0; i < v.n_entries; i++) {
+		uint8_t *e = sluice_exact_entry(&v, i);
+		uint8_t *at;
+
+		memcpy(&out[n].key, sluice_entry_key(e), sizeof(out[n].key));
+		if (sluice_exact_find(&v, &out[n].key, sizeof(out[n].key),
+				      &at) != SLUICE_YES ||
+		    at != e)
+			continue;
+		memcpy(&out[n].value, sluice_entry_value(e, sizeof(out[n].key)),
+		       sizeof(out[n].value));
+		n++;
+	}
+	return n;
+}
+
+/* Each flow is as it was, or the program would not keep it. */
+static void check_flows(struct lab *l, const struct found_flow *was, uint32_t n,
+			bool at_rest)
+{
+	struct flows *flows = learn_flows(l->slow.learn);
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t no = flows_find(flows, &was[i].key);
+		struct sluice_flow now;
+		struct flow_answer answer;
+
+		if (no == FLOW_NONE) {
+			learn_answer(l->slow.learn, &was[i].key, &answer);
+			CHECK(!at_rest && !answer.keep);
+			continue;
+		}
+		now = *flows_at(flows, no);
+		CHECK(!at_rest || now.act == was[i].value.act);
+		now.act = was[i].value.act;
+		CHECK(memcmp(&now, &was[i].value, sizeof(now)) == 0);
+	}
+	CHECK(!at_rest || n == table_exact_n_used(l->state.flows));
+}
+
+/* Each station is as it was before the last change, in it, or after it. */
+static void check_stations(struct heir *h, struct lab *l)
+{
+	for (uint32_t v = 0; v < N_VLANS; v++) {
+		for (uint32_t i = 0; i < N_STATIONS; i++) {
+			const struct sluice_mac *mac = lab_mac(l, i, vlans[v]);
+			struct twin_station *s = &h->twin.stations[v][i];
+			uint64_t port = mac ? mac->port : 0;
+
+			CHECK(h->at_rest ? port == s->port
+					 : s->lately >> port & 1);
+			*s = (struct twin_station){
+				.port = (uint32_t)port,
+				.seen_ns = mac ? mac->seen_ns : 0,
+				.window_ns = l->now_ns,
+			};
+		}
+	}
+}
+
+/* What the table says of each flow's use, a station was seen then. */
+static void twin_adopt(struct twin *t, const struct found_flow *was, uint32_t n)
+{
+	memset(t->counts, 0, sizeof(t->counts));
+	for (uint32_t i = 0; i < n; i++) {
+		const struct sluice_flow *f = &was[i].value;
+		uint64_t used =
+			f->used_ns > f->created_ns ? f->used_ns : f->created_ns;
+		uint16_t tci = sluice_from_be16(was[i].key.vlan_tci) & 0xfff;
+		uint32_t v = tci == 0 ? 0 : tci == vlans[1] ? 1 : 2;
+		struct twin_station *s = &t->stations[v][was[i].key.eth_src[5]];
+
+		if (s->port == was[i].key.in_port && s->seen_ns < used)
+			s->seen_ns = used;
+	}
+}
+
+/* From here on count what the flows say. */
+static void counts_adopt(struct lab *l, struct twin *t)
+{
+	for (uint32_t i = 0; i < sizeof(t->counts) / sizeof(uint32_t); i++) {
+		uint32_t v =
+			i / N_SPORTS / (N_STATIONS + 2) / N_STATIONS % N_VLANS;
+		uint32_t dst = i / N_SPORTS % (N_STATIONS + 2);
+		struct lab_frame f = {
+			.port = i / N_SPORTS / (N_STATIONS + 2) / N_STATIONS /
+				N_VLANS,
+			.src = i / N_SPORTS / (N_STATIONS + 2) % N_STATIONS,
+			.dst = dst < N_STATIONS	   ? dst
+			       : dst == N_STATIONS ? LAB_RESERVED
+						   : LAB_ALL,
+			.vlan = vlans[v],
+			.sport = (uint16_t)(i % N_SPORTS),
+		};
+		const struct sluice_flow *flow = lab_flow(l, &f);
+
+		*count_of(t, &f, v) =
+			flow ? (uint32_t)(flow->n_packets + flow->slow_packets)
+			     : 0;
+	}
+}
+
+static void one_life(struct heir *h, uint64_t seed)
+{
+	struct found_flow *flows = calloc(2 * lab_conf.n_flows, sizeof(*flows));
+	struct lab *l = calloc(1, sizeof(*l));
+	struct rng r = rng_of(~seed);
+	struct region *region = inherit(h, seed);
+	uint32_t n = find_flows(region, flows);
+	int64_t lost;
+
+	l->now_ns = h->lab.now_ns;
+	lab_adopt(l, &lab_conf, region, h->twin.up);
+	CHECK_EQ(l->state.sw->n_restarts, 1);
+	CHECK(lab_is_consistent(l));
+	check_flows(l, flows, n, h->at_rest);
+	check_stations(h, l);
+	twin_adopt(&h->twin, flows, n);
+	counts_adopt(l, &h->twin);
+	lost = engine_fake_imbalance(&l->state);
+	CHECK(!h->at_rest || lost == 0);
+	while (table_exact_n_resting(l->state.flows))
+		lab_wait(l, 4 * LAB_TICK);
+	twin_age(&h->twin, l->now_ns);
+	for (uint32_t i = 0; i < 300 && !test_.failed; i++) {
+		if (rng_below(&r, 20))
+			one_frame(l, &h->twin, &r, i);
+		else
+			one_change(l, &h->twin, &r, i);
+	}
+	check_macs(l, &h->twin);
+	CHECK(lab_is_consistent(l));
+	CHECK_EQ(engine_fake_imbalance(&l->state), lost);
+	lab_close(l);
+	free(l);
+	free(flows);
+}
+
+static void a_successor_goes_on_after_a_kill(void)
+{
+	for (uint32_t i = 0; i < 60 && !test_.failed; i++) {
+		struct heir *h = mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE,
+				      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+		must(h != MAP_FAILED);
+		one_life(h, test_seed() + i);
+		if (test_.failed)
+			printf("# life %u, %s\n", i,
+			       h->at_rest ? "at rest" : "in a change");
+		munmap(h, sizeof(*h));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	test_init(argc, argv);
 	TEST(learning_agrees_with_an_array);
+	TEST(a_successor_goes_on_after_a_kill);
 	return test_done();
 }

@@ -40,6 +40,8 @@ int slowpath_set_up(struct slowpath *s, uint64_t up, struct why *why)
 void slowpath_adopt(struct slowpath *s, uint64_t now_ns)
 {
 	learn_adopt(s->learn, now_ns);
+	/* What was free rests: an engine may hold what died with the other. */
+	flows_settle(learn_flows(s->learn), s->engine, now_ns);
 }
 
 /* ---- One packet. ---- */
@@ -140,7 +142,7 @@ uint32_t slowpath_round(struct slowpath *s, uint64_t now_ns)
 	ops->flush(s->engine);
 	ops->give(s->engine, misses, n);
 	if (was_idle && s->has_forwarded)
-		sluice_store64_relaxed(&s->state->sw->first_packet_ns, now_ns);
+		state_store(&s->state->sw->first_packet_ns, now_ns);
 	return n;
 }
 
