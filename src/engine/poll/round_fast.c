@@ -84,10 +84,12 @@ static inline bool fits(const struct poll *e, uint32_t no,
 
 static void queue_to_ports(struct poll *e, struct frame *f, uint64_t ports)
 {
-	uint32_t n = (uint32_t)__builtin_popcountll(ports);
+	if (unlikely(ports & (ports - 1))) {
+		int n = __builtin_popcountll(ports);
 
-	if (n > 1)
-		poll_count(&e->ports[f->in_port].stats->copies, n - 1);
+		poll_count(&e->ports[f->in_port].stats->copies,
+			   (uint64_t)n - 1);
+	}
 	for (; ports; ports &= ports - 1) {
 		uint32_t no = (uint32_t)__builtin_ctzll(ports);
 
