@@ -221,8 +221,8 @@ static void stop(struct process *p)
 	for (uint32_t i = 1; i < SLUICE_PORTS_MAX; i++)
 		follow_shut(&p->follow, i);
 	sign(p, 0);
-	poll_free(p->engine);
 	server_free(p->server);
+	poll_free(p->engine);
 	snprintf(path, sizeof(path), "%s/region", p->dir);
 	unlink(path);
 	rmdir(p->dir);

@@ -25,6 +25,7 @@ struct server;
  */
 int server_new(const char *dir, int region_fd, const struct log *log,
 	       struct server **out, struct why *why) MUST_USE;
+/* Before poll_free() of the engine that it serves. */
 void server_free(struct server *s);
 
 /* The engine's slow path. Before server_start() it loses everything. */
