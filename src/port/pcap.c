@@ -2,7 +2,8 @@
 /*
  * Two files: frames are read from one as fast as they are asked for, whatever
  * their times were, and what is sent goes to the other with the time of day.
- * Either may be missing ("").
+ * Either may be missing (""). A port that is opened again, as after a crash,
+ * begins both anew.
  *
  * libpcap blocks on a pipe, so only regular files are read.
  */

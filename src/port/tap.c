@@ -6,7 +6,8 @@
  *
  * A TAP that was made here is kept by the kernel until the port is closed in
  * order, so it outlives a crash with its addresses and routes, and the process
- * that comes back finds it.
+ * that comes back finds it. To that one it is a TAP that was there, so then it
+ * stays when the port is closed: ip link del.
  */
 #include <errno.h>
 #include <fcntl.h>

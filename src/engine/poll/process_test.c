@@ -4,170 +4,11 @@
  * memory ports: who dies, what goes on, and who finds what again.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "base/test.h"
-#include "engine/poll/client.h"
-#include "engine/poll/lab_test.h"
-#include "engine/poll/link.h"
-#include "sluice/parse.h"
-
-#define WAIT_NS 5000000000ull
-
-static const char *binary; /* sluice-poll */
-static char run_dir[] = "/tmp/sluice-poll-XXXXXX";
-
-/* A switch whose engine is another process. */
-struct far {
-	struct lab lab; /* without an engine of its own */
-	struct engine *engine;
-};
-
-static void nap(void)
-{
-	struct timespec t = {.tv_nsec = 1000000};
-
-	nanosleep(&t, NULL);
-}
-
-static struct engine *open_engine(struct far *f)
-{
-	struct poll_engine_conf conf = {.region = f->lab.region,
-					.binary = binary};
-	struct why why = {0};
-	struct engine *e = NULL;
-
-	CHECK_EQ(poll_engine_open(&conf, &e, &why), 0);
-	if (why.err)
-		printf("# %s\n", why.text);
-	return e;
-}
-
-/* Makes a memory port's record, as the slow path does. */
-static void record_of(struct far *f, uint32_t no)
-{
-	struct sluice_port *rec =
-		&((struct sluice_port *)(uintptr_t)f->lab.see.ports)[no];
-
-	must(mem_peer_new(4096, LAB_FRAME_MAX, &f->lab.peers[no]) == 0);
-	memset(rec, 0, sizeof(*rec));
-	snprintf(rec->name, sizeof(rec->name), "m%u", no);
-	snprintf(rec->device, sizeof(rec->device), "%s",
-		 mem_peer_path(f->lab.peers[no]));
-	sluice_store32_release(&rec->kind, SLUICE_PORT_MEM);
-}
-
-/* A region with the records of two ports; nothing runs yet. */
-static void far_new(struct far *f)
-{
-	memset(f, 0, sizeof(*f));
-	lab_region(&f->lab, 4096, false);
-	for (uint32_t i = 1; i <= 2; i++)
-		record_of(f, i);
-}
-
-static void far_open(struct far *f)
-{
-	struct why why = {0};
-
-	far_new(f);
-	f->engine = open_engine(f);
-	for (uint32_t i = 1; i <= 2 && f->engine; i++) {
-		CHECK_EQ(f->engine->ops->port_add(f->engine, i, &why), 0);
-		if (why.err)
-			printf("# %s\n", why.text);
-	}
-}
-
-static void far_close(struct far *f)
-{
-	if (f->engine)
-		f->engine->ops->close(f->engine, false);
-	lab_fini(&f->lab);
-}
-
-static pid_t poll_pid(const struct far *f)
-{
-	return (pid_t)sluice_load64_acquire(&f->lab.see.sw->poll_pid);
-}
-
-static uint32_t state_of(const struct far *f, uint32_t no)
-{
-	return sluice_load32_acquire(&f->lab.see.ports[no].state);
-}
-
-/* Pushes n frames into port in; waits while its ring is full. */
-static void push(struct far *f, uint32_t in, const uint8_t *frame, uint32_t n)
-{
-	uint64_t end_ns = clock_now_ns() + WAIT_NS;
-
-	while (n > 0 && clock_now_ns() < end_ns) {
-		if (mem_peer_push(f->lab.peers[in], frame, 60, NULL))
-			n--;
-		else
-			nap();
-	}
-	CHECK_EQ(n, 0);
-}
-
-/* Takes frames from port out until n have come or it takes too long. */
-static uint32_t pull(struct far *f, uint32_t out, uint32_t n)
-{
-	uint64_t end_ns = clock_now_ns() + WAIT_NS;
-	uint8_t frame[LAB_FRAME_MAX];
-	uint32_t got = 0;
-
-	while (got < n && clock_now_ns() < end_ns) {
-		if (mem_peer_pop(f->lab.peers[out], frame, sizeof(frame), NULL))
-			got++;
-		else
-			nap();
-	}
-	return got;
-}
-
-static uint32_t recv_miss(struct far *f, struct miss *m)
-{
-	uint64_t end_ns = clock_now_ns() + WAIT_NS;
-
-	while (clock_now_ns() < end_ns) {
-		if (f->engine->ops->recv(f->engine, m, 1))
-			return 1;
-		nap();
-	}
-	return 0;
-}
-
-/* A flow from port 1 to port 2, and its frame. */
-static void one_flow(struct far *f, uint8_t frame[60])
-{
-	struct lab_udp u = {.from = 1, .to = 2, .len = 60};
-	struct sluice_key key;
-
-	lab_frame(&u, frame);
-	CHECK_EQ(sluice_parse(frame, frame + 60, 1, &key), SLUICE_DROP_NONE);
-	CHECK(lab_flow(&f->lab, &key, sluice_act_of(SLUICE_ACT_OUTPUT, 2)));
-}
-
-static void settle(struct far *f)
-{
-	uint64_t end_ns = clock_now_ns() + WAIT_NS;
-
-	while (!lab_adds_up(&f->lab) && clock_now_ns() < end_ns)
-		nap();
-	CHECK(lab_adds_up(&f->lab));
-}
-
-/* ---- Tests ---- */
+#include "engine/poll/far_test.h"
 
 static void it_forwards_what_is_known_and_asks_for_the_rest(void)
 {
@@ -485,44 +326,6 @@ static void an_idle_process_sleeps(void)
 	far_close(&f);
 }
 
-/* Runs as nobody; returns whether sluice-poll hung up at once. */
-static int call_as_nobody(void)
-{
-	struct sockaddr_un at = {.sun_family = AF_UNIX};
-	char byte;
-	int fd;
-
-	snprintf(at.sun_path, sizeof(at.sun_path), "%s/lab/" LINK_FILE,
-		 run_dir);
-	if (chmod(run_dir, 0755) || chmod(at.sun_path, 0777) || setuid(65534))
-		return 2;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
-	if (connect(fd, (struct sockaddr *)&at, sizeof(at)) != 0)
-		return 3;
-	return read(fd, &byte, 1) == 0 ? 0 : 4;
-}
-
-static void strangers_are_not_served(void)
-{
-	struct far f;
-	pid_t pid;
-	int status;
-
-	if (geteuid() != 0) {
-		test_skip("only root can become somebody else");
-		return;
-	}
-	far_open(&f);
-	if (!f.engine)
-		return;
-	pid = fork();
-	if (pid == 0)
-		_exit(call_as_nobody());
-	waitpid(pid, &status, 0);
-	CHECK_EQ(WEXITSTATUS(status), 0);
-	far_close(&f);
-}
-
 static void there_must_be_a_program_to_start(void)
 {
 	struct poll_engine_conf conf = {.binary = "/nonexistent/sluice-poll"};
@@ -540,12 +343,8 @@ static void there_must_be_a_program_to_start(void)
 int main(int argc, char **argv)
 {
 	test_init(argc, argv);
-	binary = getenv("SLUICE_POLL");
-	if (!binary || !mkdtemp(run_dir)) {
-		printf("Bail out! SLUICE_POLL must name sluice-poll\n");
+	if (!far_init())
 		return 1;
-	}
-	setenv("SLUICE_RUN_DIR", run_dir, 1);
 	TEST(it_forwards_what_is_known_and_asks_for_the_rest);
 	TEST(it_ends_in_order_when_told_so);
 	TEST(the_region_is_found_without_the_daemon);
@@ -556,8 +355,6 @@ int main(int argc, char **argv)
 	TEST(a_port_that_cannot_be_opened_says_why);
 	TEST(a_slow_daemon_loses_misses_that_are_counted);
 	TEST(an_idle_process_sleeps);
-	TEST(strangers_are_not_served);
 	TEST(there_must_be_a_program_to_start);
-	rmdir(run_dir);
-	return test_done();
+	return far_done();
 }

@@ -240,7 +240,7 @@ static void it_does_what_the_twin_does(void)
 		t->sets[i] = rng_next(&r);
 		lab_set(&lab, i, t->sets[i]);
 	}
-	for (uint32_t step = 0; step < 3000; step++) {
+	for (uint32_t step = 0; step < 20000; step++) {
 		for (uint32_t i = rng_below(&r, 4); i > 0; i--)
 			change_flow(&lab, t, &r);
 		for (uint32_t i = rng_below(&r, 4); i > 0; i--)
@@ -249,7 +249,7 @@ static void it_does_what_the_twin_does(void)
 			;
 		for (uint32_t i = 1; i <= N_PORTS; i++)
 			compare_output(&lab, t, i);
-		if (step % 100 == 0)
+		if (step % 500 == 0)
 			compare(&lab, t);
 	}
 	compare(&lab, t);
