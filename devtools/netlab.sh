@@ -94,12 +94,14 @@ lab_config() {
 
 # Starts sluiced and waits until it forwards.
 switch_start() {
-	at_switch "$build/src/daemon/sluiced" "$lab_dir/switch.json" \
-		>>"$lab_dir/sluiced.log" 2>&1 &
+	# No function: $! would be a shell's, which dies alone.
+	nsenter --net="/run/netns/$lab-sw" "$build/src/daemon/sluiced" \
+		"$lab_dir/switch.json" >>"$lab_dir/sluiced.log" 2>&1 &
 	switch_pid=$!
 	lab_wait 5 "sluiced is not ready" \
 		"sluice show ports --json 2>/dev/null | jq -e \
-		'length == $lab_hosts and all(.[]; .state == \"up\")'"
+		'length == $lab_hosts and all(.[]; .state == \"up\")' |
+		grep true" # jq 1.6 -e is content with no input
 }
 
 # lab_wait SECONDS "reason" "command": until the command succeeds.

@@ -37,7 +37,8 @@ on 1 ping -c 5 -i 0.2 -W 2 10.0.0.2 | tail -n 2
 on 1 ping -c 5 -i 0.2 -W 2 fd00::2 | tail -n 2
 
 title "A capture at port h2, read by tcpdump"
-sluice capture h2 -w "$lab_dir/h2.pcap" 2>"$lab_dir/capture.log" &
+nsenter --net="/run/netns/$lab-sw" "$build/cli/sluice" -s "$lab" \
+	capture h2 -w "$lab_dir/h2.pcap" 2>"$lab_dir/capture.log" &
 capture_pid=$!
 lab_mine "$capture_pid"
 sleep 0.5
