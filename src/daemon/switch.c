@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/rng.h"
 #include "daemon/engines.h"
+#include "daemon/links.h"
 #include "pipe/slowpath.h"
 
 /*
@@ -22,10 +24,14 @@
 #define ROUNDS_MAX 32u
 
 /*
- * The xdp engine follows its devices when we call it. sluice-poll does in its
- * own process and writes it into the records, which nobody tells us.
+ * The xdp engine follows its devices when we call it. sluice-poll opens and
+ * closes devices in its own process, and writes that into the records, which
+ * nobody tells us; whether an open device is connected, we find out for it.
  */
 #define LOOK_NS 500000000u
+
+/* Between tries to open ports that could not be opened. */
+#define RETRY_NS 1000000000u
 
 struct vswitch {
 	const struct log *log; /* not owned */
@@ -35,9 +41,13 @@ struct vswitch {
 	struct engine *engine;
 	struct slowpath slow;
 	struct learn_conf learn;
-	uint64_t ports;	  /* bit n: port n is ours to watch */
+	uint64_t ports;	 /* bit n: the engine has port n */
+	uint64_t failed; /* those that it could not open */
+	uint64_t retry_ns;
 	uint64_t up;	  /* those that the slow path takes to be up */
-	uint64_t look_ns; /* poll: when to look at their records again */
+	int epoll_fd;	  /* of the engine, and of links_fd */
+	int links_fd;	  /* poll: news of devices; else -1 */
+	uint64_t look_ns; /* poll: when to look at the records again */
 	bool is_adopted;
 	bool has_forwarded;
 };
@@ -244,22 +254,41 @@ static void port_write(struct vswitch *s, uint32_t no,
 	sluice_store32_release(&p->kind, engines_port_kind(s->kind, c));
 }
 
+/* Gives a port to the engine. Says so when it fails for the first time. */
+static void port_add(struct vswitch *s, uint32_t no)
+{
+	struct why why = {0};
+
+	if (!s->engine->ops->port_add(s->engine, no, &why)) {
+		s->ports |= 1ull << no;
+		s->failed &= ~(1ull << no);
+		return;
+	}
+	sluice_store32_relaxed(&s->state.ports[no].state, SLUICE_PORT_FAILED);
+	if (!(s->failed >> no & 1))
+		log_error(s->log, "port %s cannot be opened yet: %s",
+			  s->state.ports[no].name, why.text);
+	s->failed |= 1ull << no;
+}
+
 static void port_start(struct vswitch *s, const struct config_port *c)
 {
 	uint32_t no = port_find(s, c->name);
-	struct why why = {0};
 
 	if (!no) {
 		no = port_free_number(s);
 		port_write(s, no, c);
 	}
-	if (s->engine->ops->port_add(s->engine, no, &why)) {
-		sluice_store32_relaxed(&s->state.ports[no].state,
-				       SLUICE_PORT_FAILED);
-		log_error(s->log, "port %s: %s", c->name, why.text);
+	port_add(s, no);
+}
+
+static void ports_retry(struct vswitch *s, uint64_t now_ns)
+{
+	if (now_ns < s->retry_ns)
 		return;
-	}
-	s->ports |= 1ull << no;
+	s->retry_ns = now_ns + RETRY_NS;
+	for (uint64_t todo = s->failed; todo; todo &= todo - 1)
+		port_add(s, (uint32_t)__builtin_ctzll(todo));
 }
 
 static uint64_t ports_up(const struct vswitch *s)
@@ -274,6 +303,30 @@ static uint64_t ports_up(const struct vswitch *s)
 			up |= 1ull << no;
 	}
 	return up;
+}
+
+static void link_follow(struct vswitch *s, uint32_t no)
+{
+	struct sluice_port *p = &s->state.ports[no];
+	uint32_t state = sluice_load32_relaxed(&p->state);
+	uint32_t linked = links_is_up(s->links_fd, p->device)
+				  ? SLUICE_PORT_UP
+				  : SLUICE_PORT_DOWN;
+
+	if (p->kind != SLUICE_PORT_PCAP && state != linked &&
+	    state != SLUICE_PORT_FAILED)
+		sluice_store32_relaxed(&p->state, linked);
+}
+
+/* poll: looks at the devices when there is news, and now and then. */
+static void links_follow(struct vswitch *s, uint64_t now_ns)
+{
+	if (s->links_fd < 0 ||
+	    (!links_news(s->links_fd) && now_ns < s->look_ns))
+		return;
+	s->look_ns = now_ns + LOOK_NS;
+	for (uint64_t todo = s->ports; todo; todo &= todo - 1)
+		link_follow(s, (uint32_t)__builtin_ctzll(todo));
 }
 
 /* Tells the slow path which ports are up, when that changed. */
@@ -313,6 +366,37 @@ static void say_started(const struct vswitch *s, uint64_t ns)
 			 table_exact_n_used(s->state.macs));
 }
 
+static int watch_fd(const struct vswitch *s, int fd)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+
+	return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
+}
+
+/* Makes the descriptor that the owner waits for. */
+static int watch(struct vswitch *s)
+{
+	int err;
+
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (s->epoll_fd < 0)
+		return -errno;
+	err = watch_fd(s, s->engine->ops->fd(s->engine));
+	if (err || s->kind != SLUICE_ENGINE_POLL)
+		return err;
+	s->links_fd = links_open();
+	s->look_ns = 0;
+	return s->links_fd < 0 ? s->links_fd : watch_fd(s, s->links_fd);
+}
+
+static void unwatch(struct vswitch *s)
+{
+	if (s->links_fd >= 0)
+		close(s->links_fd);
+	if (s->epoll_fd >= 0)
+		close(s->epoll_fd);
+}
+
 static void start_ports(struct vswitch *s, const struct config *config)
 {
 	struct why why = {0};
@@ -320,6 +404,7 @@ static void start_ports(struct vswitch *s, const struct config *config)
 	ports_clean(s, config);
 	for (uint32_t i = 0; i < config->n_ports; i++)
 		port_start(s, &config->ports[i]);
+	links_follow(s, clock_now_ns());
 	s->up = ports_up(s);
 	if (slowpath_set_up(&s->slow, s->up, &why))
 		log_error(s->log, "%s", why.text);
@@ -346,10 +431,14 @@ static int start(struct vswitch *s, const struct config *config,
 		sluice_store64_relaxed(&sw->started_ns, start_ns);
 	sluice_store64_relaxed(&sw->flow_idle_ns, s->learn.flow_idle_ns);
 	sluice_store64_relaxed(&sw->mac_age_ns, s->learn.mac_age_ns);
-	err = slowpath_init(&s->slow, &s->learn, s->engine, clock_now_ns());
+	err = watch(s);
+	if (!err)
+		err = slowpath_init(&s->slow, &s->learn, s->engine,
+				    clock_now_ns());
 	if (err) {
+		unwatch(s);
 		s->engine->ops->close(s->engine, s->is_adopted);
-		return why_say(why, err, "no memory");
+		return why_say(why, err, "%s", strerror(-err));
 	}
 	start_ports(s, config);
 	s->has_forwarded = s->slow.has_forwarded;
@@ -365,6 +454,8 @@ int switch_open(const struct config *config, const struct log *log,
 	if (!s)
 		return why_say(why, -ENOMEM, "no memory");
 	s->log = log;
+	s->epoll_fd = -1;
+	s->links_fd = -1;
 	s->look_ns = UINT64_MAX;
 	err = engines_choose(config, log, &s->kind, why);
 	if (err)
@@ -393,6 +484,7 @@ void switch_close(struct vswitch *s, bool keep)
 {
 	if (!s)
 		return;
+	unwatch(s);
 	slowpath_fini(&s->slow);
 	s->engine->ops->close(s->engine, keep);
 	region_leave(s);
@@ -403,7 +495,7 @@ void switch_close(struct vswitch *s, bool keep)
 
 int switch_fd(struct vswitch *s)
 {
-	return s->engine->ops->fd(s->engine);
+	return s->epoll_fd;
 }
 
 bool switch_serve(struct vswitch *s, uint64_t now_ns)
@@ -414,9 +506,9 @@ bool switch_serve(struct vswitch *s, uint64_t now_ns)
 	for (uint32_t i = 0; i < ROUNDS_MAX && n == SLOWPATH_BATCH; i++)
 		n = slowpath_round(&s->slow, now_ns);
 	more = slowpath_timers(&s->slow, now_ns);
+	ports_retry(s, now_ns);
+	links_follow(s, now_ns);
 	ports_follow(s);
-	if (s->kind == SLUICE_ENGINE_POLL)
-		s->look_ns = now_ns + LOOK_NS;
 	if (!s->has_forwarded && s->slow.has_forwarded) {
 		s->has_forwarded = true;
 		log_info(s->log, "first packet forwarded %.1f ms after start",
@@ -429,5 +521,7 @@ uint64_t switch_next_ns(const struct vswitch *s)
 {
 	uint64_t next_ns = slowpath_next_ns(&s->slow);
 
+	if (s->failed && s->retry_ns < next_ns)
+		next_ns = s->retry_ns;
 	return next_ns < s->look_ns ? next_ns : s->look_ns;
 }
