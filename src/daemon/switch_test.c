@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/switch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/must.h"
+#include "base/test.h"
+#include "daemon/pidfile.h"
+#include "sluice/reader.h"
+
+/*
+ * Whole switches with the poll engine between pcap files: no rights needed. A
+ * switch reads N_FRAMES broadcasts from one file at port "in" and writes them
+ * to another at port "out".
+ */
+
+#define N_FRAMES 40u
+#define FRAME_LEN 60u
+#define FILE_LEN (24 + N_FRAMES * (16 + FRAME_LEN))
+#define TIMEOUT_NS 10000000000ull
+
+static char dir[] = "/tmp/sluice-switch-XXXXXX";
+
+static const char *path(const char *name, const char *file)
+{
+	static char paths[4][128];
+	static uint32_t i;
+
+	snprintf(paths[++i % 4], sizeof(paths[0]), "%s/%s-%s", dir, name, file);
+	return paths[i % 4];
+}
+
+static void write_frames(const char *to)
+{
+	const uint32_t head[6] = {0xa1b2c3d4, 4u << 16 | 2, 0, 0, 65535, 1};
+	const uint32_t record[4] = {0, 0, FRAME_LEN, FRAME_LEN};
+	uint8_t frame[FRAME_LEN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2,
+				    0,	  0,	0,    0,    1,	  0x88, 0xb5};
+	FILE *f = fopen(to, "w");
+
+	must(f);
+	must(fwrite(head, sizeof(head), 1, f) == 1);
+	for (uint32_t i = 0; i < N_FRAMES; i++) {
+		must(fwrite(record, sizeof(record), 1, f) == 1);
+		must(fwrite(frame, sizeof(frame), 1, f) == 1);
+	}
+	must(!fclose(f));
+}
+
+static void make_config(const char *name, struct config *out)
+{
+	char text[1024];
+	struct why why = {0};
+
+	snprintf(text, sizeof(text),
+		 "{\"sluice:switch\": {\"name\": \"%s\", \"engine\": \"poll\", "
+		 "\"max-flows\": 1000, \"huge-pages\": false, \"port\": ["
+		 "{\"name\": \"in\", \"kind\": \"pcap\", \"device\": \"%s\"}, "
+		 "{\"name\": \"out\", \"kind\": \"pcap\", \"output\": \"%s\"}"
+		 "]}}",
+		 name, path(name, "in.pcap"), path(name, "out.pcap"));
+	if (config_parse(text, strlen(text), name, out, &why))
+		printf("# %s\n", why.text);
+	CHECK_EQ(why.err, 0);
+}
+
+static struct vswitch *open_switch(const char *name)
+{
+	struct config *config = malloc(sizeof(*config));
+	struct vswitch *s = NULL;
+	struct why why = {0};
+
+	make_config(name, config);
+	if (switch_open(config, NULL, clock_now_ns(), &s, &why))
+		printf("# %s\n", why.text);
+	CHECK(s != NULL);
+	free(config);
+	return s;
+}
+
+static uint64_t written(const char *name)
+{
+	struct stat st;
+
+	return stat(path(name, "out.pcap"), &st) ? 0 : (uint64_t)st.st_size;
+}
+
+/* Serves both until both have written all, or it takes too long. */
+static void serve(struct vswitch *s[2], const char *const names[2])
+{
+	uint64_t end_ns = clock_now_ns() + TIMEOUT_NS;
+
+	while (clock_now_ns() < end_ns &&
+	       (written(names[0]) < FILE_LEN || written(names[1]) < FILE_LEN)) {
+		struct pollfd fds[2] = {{switch_fd(s[0]), POLLIN, 0},
+					{switch_fd(s[1]), POLLIN, 0}};
+
+		poll(fds, 2, 10);
+		switch_serve(s[0], clock_now_ns());
+		switch_serve(s[1], clock_now_ns());
+	}
+	CHECK_EQ(written(names[0]), FILE_LEN);
+	CHECK_EQ(written(names[1]), FILE_LEN);
+}
+
+/* What anyone can read of a switch that has forwarded all. */
+static void check_counters(const char *name, uint64_t n_restarts)
+{
+	struct sluice_reader r;
+	struct sluice_port_stats in, out;
+	struct sluice_why why = {""};
+
+	CHECK_EQ(sluice_reader_open(name, &r, &why), 0);
+	if (why.text[0]) {
+		printf("# %s\n", why.text);
+		return;
+	}
+	sluice_reader_stats(&r, 1, &in);
+	sluice_reader_stats(&r, 2, &out);
+	CHECK_EQ(in.rx_packets, N_FRAMES);
+	CHECK_EQ(in.missed, in.taken);
+	CHECK(in.missed > 0);
+	CHECK_EQ(out.tx_packets, N_FRAMES);
+	CHECK_EQ(r.sw->n_restarts, n_restarts);
+	CHECK(r.sw->first_packet_ns > r.sw->started_ns);
+	sluice_reader_close(&r);
+}
+
+static void two_switches_in_one_process(void)
+{
+	const char *const names[2] = {"one", "two"};
+	struct vswitch *s[2];
+
+	write_frames(path(names[0], "in.pcap"));
+	write_frames(path(names[1], "in.pcap"));
+	s[0] = open_switch(names[0]);
+	s[1] = open_switch(names[1]);
+	if (s[0] && s[1]) {
+		serve(s, names);
+		check_counters(names[0], 0);
+		check_counters(names[1], 0);
+	}
+	/* One leaves its forwarding behind and comes back to it. */
+	switch_close(s[0], true);
+	switch_close(s[1], false);
+	check_counters(names[0], 0);
+	s[0] = open_switch(names[0]);
+	if (s[0])
+		check_counters(names[0], 1);
+	switch_close(s[0], false);
+}
+
+static void one_daemon_for_a_name(void)
+{
+	struct pidfile a, b;
+	struct why why = {0};
+
+	CHECK_EQ(pidfile_take("three", &a, NULL), 0);
+	CHECK_EQ(pidfile_take("three", &b, &why), -EBUSY);
+	CHECK(strstr(why.text, "three/pid"));
+	pidfile_give(&a);
+	CHECK_EQ(pidfile_take("three", &b, NULL), 0);
+	pidfile_give(&b);
+}
+
+static void remove_dir(void)
+{
+	char cmd[64];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	must(!system(cmd));
+}
+
+int main(int argc, char **argv)
+{
+	test_init(argc, argv);
+	must(mkdtemp(dir));
+	must(!setenv("SLUICE_RUN_DIR", dir, 1));
+	TEST(two_switches_in_one_process);
+	TEST(one_daemon_for_a_name);
+	remove_dir();
+	return test_done();
+}
