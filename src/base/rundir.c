@@ -6,6 +6,7 @@
 #include "base/rundir.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,22 +16,28 @@
 #define FIXED_DIR "/run/sluice"
 #define NAME_MAX_LEN 31u /* as in a region's header */
 
-/* Our uid as the world outside this user namespace numbers it. */
-static uint32_t outer_uid(void)
+/*
+ * Our uid as the world outside this user namespace numbers it. Lines of the map
+ * are: first number inside, first outside, how many.
+ */
+static uint64_t outer_uid(void)
 {
-	uint32_t uid = geteuid(), inside, outside, n;
+	uint64_t uid = geteuid(), outer = uid;
 	FILE *f = fopen("/proc/self/uid_map", "re");
+	char line[128];
 
-	if (!f)
-		return uid;
-	while (fscanf(f, "%u %u %u", &inside, &outside, &n) == 3) {
-		if (uid - inside >= n)
-			continue;
-		uid = outside + (uid - inside);
-		break;
+	while (f && fgets(line, sizeof(line), f)) {
+		char *at = line;
+		uint64_t inside = strtoull(at, &at, 10);
+		uint64_t outside = strtoull(at, &at, 10);
+		uint64_t n = strtoull(at, &at, 10);
+
+		if (uid >= inside && uid - inside < n)
+			outer = outside + (uid - inside);
 	}
-	fclose(f);
-	return uid;
+	if (f)
+		fclose(f);
+	return outer;
 }
 
 static bool say(char out[RUNDIR_LEN], const char *dir, const char *sub)
@@ -63,7 +70,7 @@ bool rundir_place(uint32_t i, char out[RUNDIR_LEN])
 	}
 	if (i > 1)
 		return false;
-	snprintf(out, RUNDIR_LEN, "/tmp/sluice-%u", outer_uid());
+	snprintf(out, RUNDIR_LEN, "/tmp/sluice-%" PRIu64, outer_uid());
 	return true;
 }
 

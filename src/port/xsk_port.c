@@ -70,7 +70,9 @@ static uint32_t xsk_recv(struct port *p, struct frame *out, uint32_t n)
 
 	give_back(xp);
 	for (uint32_t i = 0; i < xp->n_queues && xp->n_lent < n; i++) {
-		uint32_t q = (xp->next + i) % xp->n_queues;
+		uint32_t q = xp->next + i < xp->n_queues
+				     ? xp->next + i
+				     : xp->next + i - xp->n_queues;
 		uint32_t n_got =
 			port_xsk_recv(xp->queues[q], got, n - xp->n_lent);
 
@@ -83,7 +85,7 @@ static uint32_t xsk_recv(struct port *p, struct frame *out, uint32_t n)
 			xp->lent[xp->n_lent++] = (struct lent){q, got[j].id};
 		}
 	}
-	xp->next = (xp->next + 1) % xp->n_queues;
+	xp->next = xp->next + 1 < xp->n_queues ? xp->next + 1 : 0;
 	if (xp->n_lent == 0)
 		look_after(xp);
 	return xp->n_lent;

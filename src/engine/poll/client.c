@@ -83,18 +83,6 @@ static void pause_ns(long ns)
 
 /* ---- Messages ---- */
 
-static int say(int fd, const struct link_head *head, const void *body,
-	       size_t len)
-{
-	struct iovec iov[2] = {
-		{(void *)(uintptr_t)head, sizeof(*head)},
-		{(void *)(uintptr_t)body, len},
-	};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-
-	return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
 /* Waits for an answer; its text goes to why. */
 static int hear(int fd, struct why *why)
 {
@@ -147,7 +135,7 @@ static int ask(const struct client *c, enum link_kind kind, uint32_t port,
 
 	if (fd < 0)
 		return why_say(why, fd, "no sluice-poll: %s", strerror(-fd));
-	err = say(fd, &head, NULL, 0);
+	err = link_say(fd, &head, NULL, 0);
 	if (err)
 		why_say(why, err, "sluice-poll: %s", strerror(-err));
 	else
@@ -178,7 +166,7 @@ static int connect_data(struct client *c, struct why *why)
 		return fd;
 	err = link_identify(c->region->fd, &hello);
 	if (!err)
-		err = say(fd, &head, &hello, sizeof(hello));
+		err = link_say(fd, &head, &hello, sizeof(hello));
 	if (!err)
 		err = hear(fd, why);
 	if (!err && epoll_ctl(c->epfd, EPOLL_CTL_ADD, fd, &ev) != 0)
@@ -383,7 +371,7 @@ static enum sluice_drop client_send(struct engine *e, uint32_t port,
 	if (head.vnet.gso_type == VIRTIO_NET_HDR_GSO_NONE &&
 	    len > c->ports[port].mtu + L2_LEN)
 		return SLUICE_DROP_TOO_LONG;
-	if (say(c->data_fd, &head, data, len) != 0)
+	if (link_say(c->data_fd, &head, data, len) != 0)
 		return SLUICE_DROP_TX_FULL;
 	count(&c->stats[port].tx_packets, 1);
 	count(&c->stats[port].tx_bytes, len);
@@ -471,9 +459,9 @@ static int find_tables(struct client *c, struct why *why)
 	c->sw = table_at(r, SLUICE_TABLE_SWITCH, sizeof(*c->sw));
 	c->ports = table_at(r, SLUICE_TABLE_PORTS,
 			    SLUICE_PORTS_MAX * sizeof(*c->ports));
-	c->stats =
-		table_at(r, SLUICE_TABLE_STATS,
-			 POLL_N_LANES * SLUICE_PORTS_MAX * sizeof(*c->stats));
+	c->stats = table_at(r, SLUICE_TABLE_STATS,
+			    (uint64_t)POLL_N_LANES * SLUICE_PORTS_MAX *
+				    sizeof(*c->stats));
 	c->sets = table_at(r, SLUICE_TABLE_SETS,
 			   SLUICE_SETS_MAX * sizeof(*c->sets));
 	if (c->sw && c->ports && c->stats && c->sets)

@@ -30,36 +30,32 @@
 static int ours, host_a, host_b;
 static char tmp[] = "/tmp/sluice-devices-XXXXXX";
 
-static bool sh(const char *fmt, ...) PRINTF_LIKE(1, 2);
-
-static bool sh(const char *fmt, ...)
+static bool run(const char *command)
 {
-	char command[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(command, sizeof(command), fmt, ap);
-	va_end(ap);
 	return system(command) == 0;
 }
 
+/* Runs a command that is given as to printf; true if it succeeds. */
+static char line[512];
+#define sh(...) (snprintf(line, sizeof(line), __VA_ARGS__), run(line))
+
 /* Runs a command inside a namespace of ours. */
-static bool in_ns(int ns, const char *command)
+static bool in_ns(int ns, const char *what)
 {
 	bool ok;
 
 	must(setns(ns, CLONE_NEWNET) == 0);
-	ok = sh("%s", command);
+	ok = sh("%s", what);
 	must(setns(ours, CLONE_NEWNET) == 0);
 	return ok;
 }
 
 static bool ip_in(int ns, const char *what)
 {
-	char command[160];
+	char with_ip[160];
 
-	snprintf(command, sizeof(command), "ip %s", what);
-	return in_ns(ns, command);
+	snprintf(with_ip, sizeof(with_ip), "ip %s", what);
+	return in_ns(ns, with_ip);
 }
 
 static int new_ns(void)
@@ -257,7 +253,7 @@ static uint64_t frames_beyond_mtu(const struct lab *lab)
 static void show_drops(const struct lab *lab)
 {
 	static const char *const names[] = {[SLUICE_DROP_NONE] = "none",
-#define NAME(id, name, text) [SLUICE_DROP_##id] = name,
+#define NAME(id, name, text) [SLUICE_DROP_##id] = (name),
 					    SLUICE_DROPS(NAME)
 #undef NAME
 	};
@@ -343,7 +339,7 @@ static uint32_t tagged(uint8_t *out, uint32_t n, struct rng *r)
 		out[14 + 4 * i] = (uint8_t)(rng_next(r) & 0xe0);
 		out[15 + 4 * i] = (uint8_t)rng_next(r);
 	}
-	memcpy(out + 12 + 4 * n, frame + 12, u.len - 12);
+	memcpy(&out[12 + 4 * n], frame + 12, u.len - 12);
 	return u.len + 4 * n;
 }
 

@@ -129,16 +129,19 @@ static inline uint32_t pull(struct far *f, uint32_t out, uint32_t n)
 	return got;
 }
 
-static inline uint32_t recv_miss(struct far *f, struct miss *m)
+/* The next miss; one of length 0 if none comes. */
+static inline struct miss recv_miss(struct far *f)
 {
 	uint64_t end_ns = clock_now_ns() + WAIT_NS;
+	struct miss m = {0};
 
-	while (clock_now_ns() < end_ns) {
-		if (f->engine->ops->recv(f->engine, m, 1))
-			return 1;
+	while (f->engine->ops->recv(f->engine, &m, 1) == 0) {
+		m.len = 0;
+		if (clock_now_ns() > end_ns)
+			break;
 		nap();
 	}
-	return 0;
+	return m;
 }
 
 /* A flow from port 1 to port 2, and its frame. */

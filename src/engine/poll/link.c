@@ -37,6 +37,17 @@ void link_block(int fd)
 	fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 }
 
+int link_say(int fd, const struct link_head *head, const void *body, size_t len)
+{
+	struct iovec iov[2] = {
+		{(void *)(uintptr_t)head, sizeof(*head)},
+		{(void *)(uintptr_t)body, len},
+	};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+
+	return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
 bool link_is_ours(int fd)
 {
 	struct ucred peer;

@@ -21,6 +21,7 @@
 
 #include <linux/virtio_net.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/annotate.h"
@@ -68,6 +69,13 @@ void link_widen(int fd);
 
 /* Makes reads and connects wait. */
 void link_block(int fd);
+
+/*
+ * Sends one message. body may be NULL when len is 0.
+ * returns  0, -EAGAIN (no room), -EPIPE, or what sendmsg said
+ */
+int link_say(int fd, const struct link_head *head, const void *body, size_t len)
+	MUST_USE;
 
 /* Is the process at the other end ours, or root's? */
 bool link_is_ours(int fd);

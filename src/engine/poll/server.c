@@ -167,16 +167,12 @@ int server_start(struct server *s, struct poll *engine, struct follow *follow)
 
 /* ---- Requests ---- */
 
+/* Who does not take an answer does not want it. */
 static void answer(struct server *s, uint32_t i, int err, const char *text)
 {
 	struct link_head head = {.kind = LINK_ANSWER, .err = err};
-	uint8_t msg[sizeof(head) + WHY_LEN];
-	size_t len = strlen(text);
 
-	memcpy(msg, &head, sizeof(head));
-	memcpy(msg + sizeof(head), text, len);
-	(void)!send(s->conns[i], msg, sizeof(head) + len,
-		    MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)!link_say(s->conns[i], &head, text, strlen(text));
 }
 
 static bool is_at_end(int fd)
