@@ -265,13 +265,10 @@ void learn_answer(const struct learn *l, const struct sluice_key *key,
 		.act = sluice_act_of(SLUICE_ACT_DROP, 0),
 		.from = {FLOW_NO_ORIGIN, FLOW_NO_ORIGIN},
 	};
-	if (!is_up(l, key->in_port)) {
-		/* On its way while its port went away. */
-		out->reason = SLUICE_DROP_NO_PORT;
-		return;
-	}
 	out->brief = st == FLOW_NONE;
-	out->keep = out->brief || l->stations[st].port == key->in_port;
+	/* From a port that is not up: on its way while that came or went. */
+	out->keep = is_up(l, key->in_port) &&
+		    (out->brief || l->stations[st].port == key->in_port);
 	out->from[FLOW_SRC] = out->brief ? bucket_of(l, &k) : st;
 	if (is_reserved(key->eth_dst))
 		out->reason = SLUICE_DROP_RESERVED_MAC;

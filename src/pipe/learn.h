@@ -53,8 +53,8 @@ struct flows *learn_flows(struct learn *l);
 
 /*
  * A packet of this key came without a flow: learns its source, then answers.
- * A source that cannot be learned (no space, or it flaps) is forwarded all the
- * same.
+ * A source that cannot be learned (no space, it flaps, its port is not known to
+ * be up) is forwarded all the same.
  */
 void learn_packet(struct learn *l, const struct sluice_key *key,
 		  uint64_t now_ns, struct flow_answer *out);

@@ -12,8 +12,7 @@
  * whatever missed before the flow was written, and those are only sent on.
  */
 
-/* Timers of a kind in one go: about as long as a round of misses. */
-#define TIMERS_BATCH 64u
+#define TIMERS_BATCH (2 * SLOWPATH_BATCH)
 
 int slowpath_init(struct slowpath *s, const struct learn_conf *conf,
 		  struct engine *engine, uint64_t now_ns)

@@ -50,7 +50,10 @@ void slowpath_adopt(struct slowpath *s, uint64_t now_ns);
 /* Returns how many misses it took. */
 uint32_t slowpath_round(struct slowpath *s, uint64_t now_ns);
 
-/* Timers and reclamation, a bounded portion. True if more is due now. */
+/*
+ * Timers and reclamation, a bounded portion: twice the flows that a round can
+ * make. True if more is due now.
+ */
 bool slowpath_timers(struct slowpath *s, uint64_t now_ns);
 
 /* When slowpath_timers() has something to do; UINT64_MAX: never. */
