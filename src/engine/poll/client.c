@@ -14,6 +14,7 @@
 #include "engine/poll/client.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -402,23 +403,30 @@ static bool client_grace_done(struct engine *e, uint64_t ticket)
 				   sluice_load64_relaxed(&sw->poll_start);
 }
 
-static void client_close(struct engine *e, bool keep)
+/* Ends sluice-poll; returns when its devices are free. */
+static void end_poll(struct client *c)
 {
 	uint64_t end_ns = clock_now_ns() + ANSWER_WAIT_NS;
-	struct client *c = of(e);
 
-	if (!keep && ask(c, LINK_QUIT, 0, NULL) == 0)
-		/* Its devices are free once it no longer answers. */
+	if (ask(c, LINK_QUIT, 0, NULL) == 0)
 		for (int fd = dial(c); fd >= 0 && clock_now_ns() < end_ns;
 		     fd = dial(c)) {
 			close(fd);
 			pause_ns(1000000);
 		}
-	if (!keep) {
-		if (c->child)
-			waitpid(c->child, NULL, 0);
-		rmdir(c->dir); /* unless others have files in it */
-	}
+	else if (c->child)
+		kill(c->child, SIGKILL);
+	if (c->child)
+		waitpid(c->child, NULL, 0);
+	rmdir(c->dir); /* unless others have files in it */
+}
+
+static void client_close(struct engine *e, bool keep)
+{
+	struct client *c = of(e);
+
+	if (!keep)
+		end_poll(c);
 	if (c->data_fd >= 0)
 		close(c->data_fd);
 	close(c->timer_fd);
