@@ -7,6 +7,7 @@
 
 #include "base/must.h"
 #include "base/wheel.h"
+#include "sluice/exact_batch.h"
 
 /*
  * Entries of the table never move, so an entry's index names its flow, and all
@@ -206,6 +207,15 @@ static void remove_flow(struct flows *f, uint32_t flow)
 }
 
 /* ---- One flow. ---- */
+
+void flows_fetch(struct flows *f, const struct sluice_key *keys, uint32_t n)
+{
+	struct sluice_exact_answers answers;
+
+	must(n <= FLOWS_BATCH);
+	/* The answers are old as soon as the first flow is written. */
+	sluice_exact_find_batch(f->view, keys, n, &answers);
+}
 
 uint32_t flows_find(struct flows *f, const struct sluice_key *key)
 {

@@ -23,6 +23,7 @@
 #include "engine/engine.h"
 #include "flow/state.h"
 
+#define FLOWS_BATCH 32u
 #define FLOW_NONE UINT32_MAX
 #define FLOW_NO_ORIGIN UINT32_MAX
 
@@ -71,6 +72,12 @@ void flows_free(struct flows *f);
 void flows_adopt(struct flows *f, uint64_t now_ns);
 
 /* ---- One flow. ---- */
+
+/*
+ * Brings near what flows_find() and flows_add() of n keys will touch; at most
+ * FLOWS_BATCH. Changes nothing.
+ */
+void flows_fetch(struct flows *f, const struct sluice_key *keys, uint32_t n);
 
 /* The flow of a key, or FLOW_NONE. */
 uint32_t flows_find(struct flows *f, const struct sluice_key *key);

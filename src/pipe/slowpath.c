@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pipe/slowpath.h"
 
+#include <string.h>
+
 #include "sluice/parse.h"
 
 /*
@@ -97,27 +99,19 @@ static void act(struct slowpath *s, const struct miss *m, sluice_act a,
 	}
 }
 
-static void take(struct slowpath *s, const struct miss *m, uint64_t now_ns)
+static void take(struct slowpath *s, const struct miss *m,
+		 const struct sluice_key *key, uint64_t now_ns)
 {
 	struct flows *flows = learn_flows(s->learn);
 	struct flow_answer answer = {.reason = SLUICE_DROP_POLICY};
-	enum sluice_drop bad;
-	struct sluice_key key;
-	uint32_t flow;
+	uint32_t flow = flows_find(flows, key);
 
-	state_count(&state_stats(s->state, m->in_port)->taken, 1);
-	bad = sluice_parse(m->data, m->data + m->len, m->in_port, &key);
-	if (bad != SLUICE_DROP_NONE) {
-		drop(s, m, bad);
-		return;
-	}
-	flow = flows_find(flows, &key);
 	if (flow != FLOW_NONE) {
 		answer.act.w = flows_at(flows, flow)->act;
 	} else {
-		learn_packet(s->learn, &key, now_ns, &answer);
+		learn_packet(s->learn, key, now_ns, &answer);
 		if (answer.keep)
-			flow = flows_add(flows, &key, &answer, now_ns);
+			flow = flows_add(flows, key, &answer, now_ns);
 	}
 	if (flow != FLOW_NONE)
 		flows_count(flows, flow, m->len, now_ns);
@@ -126,18 +120,47 @@ static void take(struct slowpath *s, const struct miss *m, uint64_t now_ns)
 
 /* ---- Rounds. ---- */
 
+/*
+ * Parses n misses. The bad ones are dropped; the others move to the front, with
+ * their keys. Returns how many these are.
+ */
+static uint32_t parse(struct slowpath *s, struct miss *m,
+		      struct sluice_key *keys, uint32_t n)
+{
+	uint32_t n_good = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		enum sluice_drop bad;
+
+		if (m[i].in_port >= SLUICE_PORTS_MAX)
+			continue;
+		state_count(&state_stats(s->state, m[i].in_port)->taken, 1);
+		bad = sluice_parse(m[i].data, m[i].data + m[i].len,
+				   m[i].in_port, &keys[n_good]);
+		if (bad == SLUICE_DROP_NONE)
+			m[n_good++] = m[i];
+		else
+			drop(s, &m[i], bad);
+	}
+	return n_good;
+}
+
 uint32_t slowpath_round(struct slowpath *s, uint64_t now_ns)
 {
 	const struct engine_ops *ops = s->engine->ops;
 	bool was_idle = !s->has_forwarded;
-	struct miss misses[SLOWPATH_BATCH];
+	struct sluice_key keys[SLOWPATH_BATCH];
+	struct miss misses[SLOWPATH_BATCH], good[SLOWPATH_BATCH];
 	uint32_t n = ops->recv(s->engine, misses, SLOWPATH_BATCH);
+	uint32_t n_good;
 
 	if (n == 0)
 		return 0;
-	for (uint32_t i = 0; i < n; i++)
-		if (misses[i].in_port < SLUICE_PORTS_MAX)
-			take(s, &misses[i], now_ns);
+	memcpy(good, misses, sizeof(*good) * n);
+	n_good = parse(s, good, keys, n);
+	flows_fetch(learn_flows(s->learn), keys, n_good);
+	for (uint32_t i = 0; i < n_good; i++)
+		take(s, &good[i], &keys[i], now_ns);
 	ops->flush(s->engine);
 	ops->give(s->engine, misses, n);
 	if (was_idle && s->has_forwarded)
