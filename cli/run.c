@@ -32,7 +32,7 @@ static int exec_daemon(char *const argv[])
 
 			if (strlen(beside[i]) >= room)
 				continue;
-			strcpy(slash + 1, beside[i]);
+			memcpy(slash + 1, beside[i], strlen(beside[i]) + 1);
 			execv(self, argv);
 		}
 	}

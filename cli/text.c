@@ -49,7 +49,7 @@ const char *text_si(double v, char out[TEXT_LEN])
 	snprintf(out, TEXT_LEN, "%.*f%.1s", i || v < 0.5 ? digits : 0, v,
 		 &units[i]);
 	if (i == 0 && v < 0.5)
-		strcpy(out, "0");
+		snprintf(out, TEXT_LEN, "0");
 	return out;
 }
 
@@ -153,7 +153,8 @@ const char *text_name(const char *from, size_t len, char *out)
 	size_t n = strnlen(from, len - 1);
 
 	for (size_t i = 0; i < n; i++)
-		out[i] = from[i] >= ' ' && from[i] <= '~' ? from[i] : '?';
+		out[i] = (char)(from[i] >= ' ' && from[i] <= '~' ? from[i]
+								 : '?');
 	out[n] = '\0';
 	return out;
 }

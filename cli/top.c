@@ -215,7 +215,7 @@ static int number_take(struct cli *cli, const char *text, double least,
 static int args_take(struct cli *cli, int argc, char **argv, struct top *t)
 {
 	static const struct option options[] = {CLI_LONG_OPTIONS, {0}};
-	double v;
+	double v = 0;
 	int opt, status = CLI_OK;
 
 	t->delay_ns = 1000000000u;
