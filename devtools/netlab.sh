@@ -65,17 +65,14 @@ lab_host() {
 	ip -n "$lab-sw" link set "p$1" up
 }
 
-# Runs a command on host n: in <n> command...
-on() {
-	host=$1
-	shift
-	nsenter --net="/run/netns/$lab-h$host" "$@"
-}
+# Prefixes of a command: $at_h1 ping..., and $at_sw where the switch is. No
+# functions, for the pid of a function in the background is its subshell's.
+# (ip netns exec would do, but gives the command a /sys without our BPF files.)
+at_sw="nsenter --net=/run/netns/$lab-sw"
+at_h1="nsenter --net=/run/netns/$lab-h1"
+at_h2="nsenter --net=/run/netns/$lab-h2"
 
-# Runs a command where the switch is.
-at_switch() { nsenter --net="/run/netns/$lab-sw" "$@"; }
-
-sluice() { at_switch "$build/cli/sluice" -s "$lab" "$@"; }
+sluice() { "$build/cli/sluice" -s "$lab" "$@"; }
 
 # Writes a configuration with ports h1..hN. Extra members: lab_config '"a": 1,'
 lab_config() {
@@ -94,14 +91,12 @@ lab_config() {
 
 # Starts sluiced and waits until it forwards.
 switch_start() {
-	# No function: $! would be a shell's, which dies alone.
-	nsenter --net="/run/netns/$lab-sw" "$build/src/daemon/sluiced" \
-		"$lab_dir/switch.json" >>"$lab_dir/sluiced.log" 2>&1 &
+	$at_sw "$build/src/daemon/sluiced" "$lab_dir/switch.json" \
+		>>"$lab_dir/sluiced.log" 2>&1 &
 	switch_pid=$!
 	lab_wait 5 "sluiced is not ready" \
-		"sluice show ports --json 2>/dev/null | jq -e \
-		'length == $lab_hosts and all(.[]; .state == \"up\")' |
-		grep true" # jq 1.6 -e is content with no input
+		"sluice show ports --json 2>/dev/null | jq -se \
+		'.[0] // [] | length == $lab_hosts and all(.state == \"up\")'"
 }
 
 # lab_wait SECONDS "reason" "command": until the command succeeds.
