@@ -21,8 +21,9 @@ lab_say() { printf '%s\n' "$*"; }
 # Ends with a reason.
 lab_fail() {
 	printf 'FAILED: %s\n' "$*" >&2
-	[ -s "$lab_dir/sluiced.log" ] && sed 's/^/  sluiced.log: /' \
-		"$lab_dir/sluiced.log" >&2
+	for log in "$lab_dir"/*.log; do
+		[ -s "$log" ] && sed "s/^/  $(basename "$log"): /" "$log" >&2
+	done
 	exit 1
 }
 
@@ -36,6 +37,11 @@ lab_enter() {
 	fi
 	exec unshare --user --map-root-user --net --mount sh -c \
 		'mount -t tmpfs tmpfs /run && exec "$@"' sh "$@"
+}
+
+# Is this kernel new enough for the XDP engine?
+lab_has_arenas() {
+	printf '6.9\n%s\n' "$(uname -r)" | sort -VC
 }
 
 lab_new() {
@@ -72,7 +78,8 @@ at_sw="nsenter --net=/run/netns/$lab-sw"
 at_h1="nsenter --net=/run/netns/$lab-h1"
 at_h2="nsenter --net=/run/netns/$lab-h2"
 
-sluice() { "$build/cli/sluice" -s "$lab" "$@"; }
+# Where the switch is: the poll engine's ports are captured by their device.
+sluice() { $at_sw "$build/cli/sluice" -s "$lab" "$@"; }
 
 # Writes a configuration with ports h1..hN. Extra members: lab_config '"a": 1,'
 lab_config() {
@@ -114,6 +121,7 @@ lab_mine() { lab_pids="$lab_pids $1"; }
 
 lab_end() {
 	status=$?
+	set +e
 	trap - EXIT
 	for pid in $lab_pids; do
 		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null

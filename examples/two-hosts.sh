@@ -24,8 +24,9 @@ lab_config "${CONFIG:-}"
 lab_say "[host 1: 10.0.0.1] --- h1 [sluiced: $lab] h2 --- [host 2: 10.0.0.2]"
 # Host 1 talks all the time, so the first packet forwarded is as early as can be.
 $at_h1 ping -b -q -i 0.01 -c 300 10.0.0.255 >/dev/null 2>&1 &
-lab_mine $!
+early=$!
 switch_start
+kill "$early" && wait "$early" || true
 sluice show ports
 
 title "ARP"
@@ -40,7 +41,7 @@ $at_h1 ping -c 5 -i 0.2 -W 2 10.0.0.2 | tail -n 2
 $at_h1 ping -c 5 -i 0.2 -W 2 fd00::2 | tail -n 2
 
 title "A capture at port h2, read by tcpdump"
-"$build/cli/sluice" -s "$lab" capture h2 -w "$lab_dir/h2.pcap" 2>"$lab_dir/capture.log" &
+$at_sw "$build/cli/sluice" -s "$lab" capture h2 -w "$lab_dir/h2.pcap" 2>"$lab_dir/capture.log" &
 capture_pid=$!
 lab_mine "$capture_pid"
 sleep 0.5
@@ -48,7 +49,7 @@ $at_h1 ping -c 3 -i 0.2 -W 2 10.0.0.2 >/dev/null ||
 	lab_fail "ping during the capture"
 sleep 0.5
 kill -INT "$capture_pid" && wait "$capture_pid" || true
-tcpdump -n -r "$lab_dir/h2.pcap" icmp 2>/dev/null | tee "$lab_dir/seen"
+tcpdump -n -r "$lab_dir/h2.pcap" icmp and host 10.0.0.2 2>/dev/null | tee "$lab_dir/seen"
 [ "$(grep -c 'ICMP echo' "$lab_dir/seen")" -ge 6 ] ||
 	lab_fail "the capture did not see three pings and their answers"
 
