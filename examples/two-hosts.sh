@@ -49,7 +49,7 @@ $at_h1 ping -c 3 -i 0.2 -W 2 10.0.0.2 >/dev/null ||
 	lab_fail "ping during the capture"
 sleep 0.5
 kill -INT "$capture_pid" && wait "$capture_pid" || true
-tcpdump -Z root -n -r "$lab_dir/h2.pcap" icmp and host 10.0.0.2 2>/dev/null | tee "$lab_dir/seen"
+lab_tcpdump -n -r "$lab_dir/h2.pcap" icmp and host 10.0.0.2 2>/dev/null | tee "$lab_dir/seen"
 [ "$(grep -c 'ICMP echo' "$lab_dir/seen")" -ge 6 ] ||
 	lab_fail "the capture did not see three pings and their answers"
 
