@@ -117,6 +117,11 @@ int engines_choose(const struct config *config, const struct log *log,
 	return 0;
 }
 
+int engines_probe_xdp(struct why *why)
+{
+	return xdp_engine_available(why);
+}
+
 const char *engines_name(enum sluice_engine_kind kind)
 {
 	return kind == SLUICE_ENGINE_XDP ? "xdp" : "poll";

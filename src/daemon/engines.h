@@ -25,6 +25,9 @@
 int engines_choose(const struct config *config, const struct log *log,
 		   enum sluice_engine_kind *out, struct why *why) MUST_USE;
 
+/* Can this process have the engine xdp? Returns 0, -EOPNOTSUPP or -EPERM. */
+int engines_probe_xdp(struct why *why) MUST_USE;
+
 const char *engines_name(enum sluice_engine_kind kind);
 
 /* Lanes of port counters that the engine needs, the slow path's included. */

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/config.h"
+#include "daemon/engines.h"
 #include "daemon/pidfile.h"
 #include "daemon/switch.h"
 
@@ -42,7 +43,7 @@ struct loop {
 static const char usage[] =
 	"usage: sluiced [--keep] [--verbose] CONFIG\n"
 	"       sluiced --check CONFIG\n"
-	"       sluiced --help | --version\n"
+	"       sluiced --probe | --help | --version\n"
 	"\n"
 	"Runs the switch that CONFIG describes (JSON after sluice.yang) in "
 	"the\n"
@@ -52,8 +53,21 @@ static const char usage[] =
 	"  --keep     when stopped, leave known flows forwarded; the next\n"
 	"             sluiced of that name goes on from there\n"
 	"  --verbose  log more\n"
+	"  --probe    say whether the engine xdp can be had here, or why not\n"
 	"\n"
 	"SIGTERM and SIGINT stop it, SIGHUP stops it as with --keep.\n";
+
+static int probe(void)
+{
+	struct why why = {0};
+
+	if (engines_probe_xdp(&why)) {
+		fprintf(stderr, "engine xdp cannot be had: %s\n", why.text);
+		return 1;
+	}
+	puts("engine xdp can be had");
+	return 0;
+}
 
 /* Returns -1 to go on, or the exit status. */
 static int parse_options(int argc, char **argv, struct options *o)
@@ -62,13 +76,14 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"check", no_argument, NULL, 'c'},
 		{"keep", no_argument, NULL, 'k'},
 		{"verbose", no_argument, NULL, 'v'},
+		{"probe", no_argument, NULL, 'p'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{0},
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "ckvhV", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "ckvphV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			o->check = true;
@@ -79,6 +94,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 'v':
 			o->verbose = true;
 			break;
+		case 'p':
+			return probe();
 		case 'h':
 			fputs(usage, stdout);
 			return 0;
