@@ -271,14 +271,11 @@ static void port_add(struct vswitch *s, uint32_t no)
 	s->failed |= 1ull << no;
 }
 
-static void port_start(struct vswitch *s, const struct config_port *c)
+static void port_new(struct vswitch *s, const struct config_port *c)
 {
-	uint32_t no = port_find(s, c->name);
+	uint32_t no = port_free_number(s);
 
-	if (!no) {
-		no = port_free_number(s);
-		port_write(s, no, c);
-	}
+	port_write(s, no, c);
 	port_add(s, no);
 }
 
@@ -397,19 +394,37 @@ static void unwatch(struct vswitch *s)
 		close(s->epoll_fd);
 }
 
-static void start_ports(struct vswitch *s, const struct config *config)
+static void ports_tell(struct vswitch *s)
 {
 	struct why why = {0};
 
-	ports_clean(s, config);
-	for (uint32_t i = 0; i < config->n_ports; i++)
-		port_start(s, &config->ports[i]);
 	links_follow(s, clock_now_ns());
 	s->up = ports_up(s);
 	if (slowpath_set_up(&s->slow, s->up, &why))
 		log_error(s->log, "%s", why.text);
-	if (s->is_adopted)
+}
+
+/*
+ * Ports that were there before come first. New ones may get numbers of ports
+ * that are gone, so what was learned on those must go before.
+ */
+static void start_ports(struct vswitch *s, const struct config *config)
+{
+	ports_clean(s, config);
+	for (uint32_t i = 0; i < config->n_ports; i++) {
+		uint32_t no = port_find(s, config->ports[i].name);
+
+		if (no)
+			port_add(s, no);
+	}
+	if (s->is_adopted) {
+		ports_tell(s);
 		slowpath_adopt(&s->slow, clock_now_ns());
+	}
+	for (uint32_t i = 0; i < config->n_ports; i++)
+		if (!port_find(s, config->ports[i].name))
+			port_new(s, &config->ports[i]);
+	ports_tell(s);
 }
 
 static int start(struct vswitch *s, const struct config *config,

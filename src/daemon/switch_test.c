@@ -54,7 +54,9 @@ static void write_frames(const char *to)
 	must(!fclose(f));
 }
 
-static void make_config(const char *name, struct config *out)
+/* The port "in" reads a file, the one called out_name writes one. */
+static void make_config(const char *name, const char *in_file,
+			const char *out_name, struct config *out)
 {
 	char text[1024];
 	struct why why = {0};
@@ -63,21 +65,22 @@ static void make_config(const char *name, struct config *out)
 		 "{\"sluice:switch\": {\"name\": \"%s\", \"engine\": \"poll\", "
 		 "\"max-flows\": 1000, \"huge-pages\": false, \"port\": ["
 		 "{\"name\": \"in\", \"kind\": \"pcap\", \"device\": \"%s\"}, "
-		 "{\"name\": \"out\", \"kind\": \"pcap\", \"output\": \"%s\"}"
+		 "{\"name\": \"%s\", \"kind\": \"pcap\", \"output\": \"%s\"}"
 		 "]}}",
-		 name, path(name, "in.pcap"), path(name, "out.pcap"));
+		 name, path(name, in_file), out_name, path(name, out_name));
 	if (config_parse(text, strlen(text), name, out, &why))
 		printf("# %s\n", why.text);
 	CHECK_EQ(why.err, 0);
 }
 
-static struct vswitch *open_switch(const char *name)
+static struct vswitch *open_switch(const char *name, const char *in_file,
+				   const char *out_name)
 {
 	struct config *config = malloc(sizeof(*config));
 	struct vswitch *s = NULL;
 	struct why why = {0};
 
-	make_config(name, config);
+	make_config(name, in_file, out_name, config);
 	if (switch_open(config, NULL, clock_now_ns(), &s, &why))
 		printf("# %s\n", why.text);
 	CHECK(s != NULL);
@@ -89,7 +92,7 @@ static uint64_t written(const char *name)
 {
 	struct stat st;
 
-	return stat(path(name, "out.pcap"), &st) ? 0 : (uint64_t)st.st_size;
+	return stat(path(name, "out"), &st) ? 0 : (uint64_t)st.st_size;
 }
 
 /* Serves both until both have written all, or it takes too long. */
@@ -140,8 +143,8 @@ static void two_switches_in_one_process(void)
 
 	write_frames(path(names[0], "in.pcap"));
 	write_frames(path(names[1], "in.pcap"));
-	s[0] = open_switch(names[0]);
-	s[1] = open_switch(names[1]);
+	s[0] = open_switch(names[0], "in.pcap", "out");
+	s[1] = open_switch(names[1], "in.pcap", "out");
 	if (s[0] && s[1]) {
 		serve(s, names);
 		check_counters(names[0], 0);
@@ -151,9 +154,61 @@ static void two_switches_in_one_process(void)
 	switch_close(s[0], true);
 	switch_close(s[1], false);
 	check_counters(names[0], 0);
-	s[0] = open_switch(names[0]);
+	s[0] = open_switch(names[0], "in.pcap", "out");
 	if (s[0])
 		check_counters(names[0], 1);
+	switch_close(s[0], false);
+}
+
+/* The number of a port and its record, from outside; 0: none. */
+static uint32_t port_number(const char *name, const char *port)
+{
+	struct sluice_reader r;
+	uint32_t found = 0;
+
+	CHECK_EQ(sluice_reader_open(name, &r, NULL), 0);
+	for (uint32_t no = 1; no < SLUICE_PORTS_MAX; no++)
+		if (r.ports[no].kind && strcmp(r.ports[no].name, port) == 0)
+			found = no;
+	sluice_reader_close(&r);
+	return found;
+}
+
+static uint32_t n_macs(const char *name)
+{
+	struct sluice_reader r;
+	uint32_t n;
+
+	CHECK_EQ(sluice_reader_open(name, &r, NULL), 0);
+	n = (uint32_t)r.macs.table->n_used;
+	sluice_reader_close(&r);
+	return n;
+}
+
+static void a_successor_has_other_ports(void)
+{
+	const char *const names[2] = {"four", "four"};
+	struct vswitch *s[2];
+
+	write_frames(path("four", "in.pcap"));
+	s[0] = s[1] = open_switch("four", "in.pcap", "out");
+	if (!s[0])
+		return;
+	serve(s, names);
+	CHECK_EQ(n_macs("four"), 1);
+	switch_close(s[0], true);
+	s[0] = open_switch("four", "in.pcap", "other");
+	CHECK_EQ(port_number("four", "in"), 1);
+	CHECK_EQ(port_number("four", "out"), 0);
+	CHECK_EQ(port_number("four", "other"), 2);
+	/* The station is on the port that stayed. */
+	CHECK_EQ(n_macs("four"), 1);
+	switch_close(s[0], true);
+	/* Now that one reads another file, so it is another port. */
+	write_frames(path("four", "again.pcap"));
+	s[0] = open_switch("four", "again.pcap", "other");
+	CHECK_EQ(port_number("four", "in"), 1);
+	CHECK_EQ(n_macs("four"), 0);
 	switch_close(s[0], false);
 }
 
@@ -184,6 +239,7 @@ int main(int argc, char **argv)
 	must(mkdtemp(dir));
 	must(!setenv("SLUICE_RUN_DIR", dir, 1));
 	TEST(two_switches_in_one_process);
+	TEST(a_successor_has_other_ports);
 	TEST(one_daemon_for_a_name);
 	remove_dir();
 	return test_done();
