@@ -66,16 +66,17 @@ static int netns_new(struct rig_host *h, uint32_t n_queues)
 	return fd;
 }
 
-/* Redirected frames reach a veth whose peer has GRO. */
-static void gro_on(const char *device)
+int rig_gro_on(const char *device)
 {
 	struct ethtool_value v = {.cmd = ETHTOOL_SGRO, .data = 1};
 	struct ifreq ifr = {.ifr_data = (char *)&v};
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), err;
 
+	must(fd >= 0);
 	strcpy(ifr.ifr_name, device);
-	must(!ioctl(fd, SIOCETHTOOL, &ifr));
+	err = ioctl(fd, SIOCETHTOOL, &ifr) ? -errno : 0;
 	close(fd);
+	return err;
 }
 
 static int host_new(struct rig_host *h, uint32_t no, uint32_t n_queues)
@@ -93,7 +94,7 @@ static int host_new(struct rig_host *h, uint32_t no, uint32_t n_queues)
 	must(!setns(h->netns_fd, CLONE_NEWNET));
 	run("echo 1 > /proc/sys/net/ipv6/conf/%s/disable_ipv6", h->inner);
 	run("ip link set %s up", h->inner);
-	gro_on(h->inner);
+	must(!rig_gro_on(h->inner));
 	h->sock = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
 	to.sll_ifindex = (int)if_nametoindex(h->inner);
 	must(!bind(h->sock, (struct sockaddr *)&to, sizeof(to)));
@@ -383,24 +384,37 @@ uint32_t rig_misses(struct rig_switch *sw, struct miss *out, uint32_t n,
 	return got;
 }
 
-uint64_t rig_host_packets(struct rig *rig, uint32_t host)
+int rig_enter(const struct rig *rig, uint32_t host)
 {
-	unsigned long long packets = 0;
-	char line[256], want[20];
 	int back = here();
-	FILE *f;
 
 	must(!setns(rig->hosts[host].netns_fd, CLONE_NEWNET));
-	f = fopen("/proc/thread-self/net/dev", "r");
+	return back;
+}
+
+void rig_leave(int back)
+{
 	must(!setns(back, CLONE_NEWNET));
 	close(back);
+}
+
+uint64_t rig_host_packets(struct rig *rig, uint32_t host)
+{
+	uint64_t packets = 0;
+	char line[256], want[20];
+	int back = rig_enter(rig, host);
+	FILE *f = fopen("/proc/thread-self/net/dev", "r");
+
+	rig_leave(back);
 	must(f);
 	snprintf(want, sizeof(want), "%s:", rig->hosts[host].inner);
 	while (fgets(line, sizeof(line), f)) {
 		char *at = strstr(line, want);
 
-		if (at)
-			sscanf(at + strlen(want), "%*u %llu", &packets);
+		if (!at)
+			continue;
+		strtoull(at + strlen(want), &at, 10); /* bytes */
+		packets = strtoull(at, NULL, 10);
 	}
 	fclose(f);
 	return packets;

@@ -92,6 +92,13 @@ uint32_t rig_recv(struct rig *rig, uint32_t host, uint8_t *out, int timeout_ms);
 uint32_t rig_misses(struct rig_switch *sw, struct miss *out, uint32_t n,
 		    int timeout_ms);
 
+/* This thread goes into a host's namespace; leave with what enter returned. */
+int rig_enter(const struct rig *rig, uint32_t host);
+void rig_leave(int back);
+
+/* Redirected frames reach a veth whose peer has GRO. Returns 0 or -errno. */
+int rig_gro_on(const char *device);
+
 /* Packets that a host's device has received, by its own count. */
 uint64_t rig_host_packets(struct rig *rig, uint32_t host);
 
