@@ -81,15 +81,14 @@ lab_host() {
 	ip -n "$lab-sw" link set "p$1" up
 }
 
-# Prefixes of a command: $at_h1 ping..., and $at_sw where the switch is. No
-# functions, for the pid of a function in the background is its subshell's.
-# (ip netns exec would do, but gives the command a /sys without our BPF files.)
-at_sw="nsenter --net=/run/netns/$lab-sw"
-at_h1="nsenter --net=/run/netns/$lab-h1"
-at_h2="nsenter --net=/run/netns/$lab-h2"
+# Prints the prefix that runs a command at a host or where the switch is:
+# $(at h1) ping ...; $(at sw) sluiced ... &. No function that runs it, for the
+# pid of a function in the background is that of a shell. (ip netns exec would
+# do, but gives the command a /sys without our BPF files.)
+at() { printf 'nsenter --net=/run/netns/%s-%s' "$lab" "$1"; }
 
 # Where the switch is: the poll engine's ports are captured by their device.
-sluice() { $at_sw "$build/cli/sluice" -s "$lab" "$@"; }
+sluice() { $(at sw) "$build/cli/sluice" -s "$lab" "$@"; }
 
 # Writes a configuration with ports h1..hN. Extra members: lab_config '"a": 1,'
 lab_config() {
@@ -108,7 +107,7 @@ lab_config() {
 
 # Starts sluiced and waits until it forwards.
 switch_start() {
-	$at_sw "$build/src/daemon/sluiced" "$lab_dir/switch.json" \
+	$(at sw) "$build/src/daemon/sluiced" "$lab_dir/switch.json" \
 		>>"$lab_dir/sluiced.log" 2>&1 &
 	switch_pid=$!
 	lab_wait 5 "sluiced is not ready" \

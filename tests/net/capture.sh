@@ -30,7 +30,7 @@ switch_start
 
 # A capture of ours in the background: its pid is that of sluice itself.
 capture() {
-	nsenter --net="/run/netns/$lab-sw" "$build/cli/sluice" -s "$lab" \
+	$(at sw) "$build/cli/sluice" -s "$lab" \
 		capture "$@" 2>"$lab_dir/err" &
 	capture_pid=$!
 	lab_mine "$capture_pid"
@@ -48,7 +48,7 @@ capture_end() {
 # seen FILE FILTER: how many packets of the file are such.
 seen() { tcpdump -nr "$1" "$2" 2>/dev/null | wc -l; }
 
-ping_some() { on 1 ping -c "$1" -i 0.05 -W 2 10.0.0.2 >/dev/null; }
+ping_some() { $(at h1) ping -c "$1" -i 0.05 -W 2 10.0.0.2 >/dev/null; }
 
 # The first packets of both flows go through the slow path.
 f=$lab_dir/f.pcap
@@ -92,11 +92,11 @@ check "it ends well when nobody reads any more" [ "$(cat "$lab_dir/status")" = 0
 wait $!
 
 # Full frames at a rate: each is in the file, or counted as lost.
-on 2 iperf3 -s -1 >/dev/null 2>&1 &
+$(at h2) iperf3 -s -1 >/dev/null 2>&1 &
 lab_mine $!
-lab_wait 5 "iperf3 does not listen" "on 2 ss -ltn | grep -q :5201"
+lab_wait 5 "iperf3 does not listen" "$(at h2) ss -ltn | grep -q :5201"
 capture h2 -Q out -w "$f"
-on 1 iperf3 -c 10.0.0.2 -u -b 200M -l 1400 -t 1 --json >"$lab_dir/iperf.json"
+$(at h1) iperf3 -c 10.0.0.2 -u -b 200M -l 1400 -t 1 --json >"$lab_dir/iperf.json"
 capture_end
 sent=$(jq '.end.sum.packets // -1' "$lab_dir/iperf.json")
 lost=$(sed -n 's/^\([0-9]*\) packets lost.*/\1/p' "$lab_dir/err")

@@ -23,10 +23,10 @@ ip -n "$lab-h1" neigh add 10.0.0.2 lladdr 02:00:00:00:00:02 dev eth0 nud permane
 ip -n "$lab-h2" neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent
 switch_start
 
-$at_h2 iperf3 -s -1 >/dev/null 2>&1 &
+$(at h2) iperf3 -s -1 >/dev/null 2>&1 &
 lab_mine $!
-lab_wait 5 "iperf3 does not listen" "$at_h2 ss -ltn | grep -q :5201"
-$at_h1 iperf3 -c 10.0.0.2 -u -b 20M -l 1000 -w 2M -t 6 --json \
+lab_wait 5 "iperf3 does not listen" "$(at h2) ss -ltn | grep -q :5201"
+$(at h1) iperf3 -c 10.0.0.2 -u -b 20M -l 1000 -w 2M -t 6 --json \
 	>"$lab_dir/iperf.json" 2>&1 &
 iperf_pid=$!
 lab_mine "$iperf_pid"
