@@ -45,7 +45,7 @@ bool links_is_up(int fd, const char *device)
 
 	if (strlen(device) >= IFNAMSIZ)
 		return false;
-	strcpy(r.ifr_name, device);
+	memcpy(r.ifr_name, device, strlen(device));
 	/* Any socket does for this call. */
 	return ioctl(fd, SIOCGIFFLAGS, &r) == 0 && r.ifr_flags & IFF_UP &&
 	       r.ifr_flags & IFF_RUNNING;

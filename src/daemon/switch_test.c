@@ -2,6 +2,7 @@
 #include "daemon/switch.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,12 +226,13 @@ static void one_daemon_for_a_name(void)
 	pidfile_give(&b);
 }
 
-static void remove_dir(void)
+static int remove_one(const char *name, const struct stat *st, int kind,
+		      struct FTW *at)
 {
-	char cmd[64];
-
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	must(!system(cmd));
+	(void)st;
+	(void)kind;
+	(void)at;
+	return remove(name);
 }
 
 int main(int argc, char **argv)
@@ -241,6 +243,6 @@ int main(int argc, char **argv)
 	TEST(two_switches_in_one_process);
 	TEST(a_successor_has_other_ports);
 	TEST(one_daemon_for_a_name);
-	remove_dir();
+	must(!nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS));
 	return test_done();
 }

@@ -113,15 +113,15 @@ static void check_macs(struct lab *l, const struct twin *t)
 {
 	uint32_t n = 0;
 
-	for (uint32_t v = 0; v < N_VLANS; v++) {
-		for (uint32_t i = 0; i < N_STATIONS; i++) {
-			const struct sluice_mac *mac = lab_mac(l, i, vlans[v]);
+	for (uint32_t i = 0; i < N_VLANS * N_STATIONS; i++) {
+		uint32_t v = i / N_STATIONS, st = i % N_STATIONS;
+		const struct sluice_mac *mac = lab_mac(l, st, vlans[v]);
 
-			CHECK_EQ(mac ? mac->port : 0, t->stations[v][i].port);
-			n += mac != NULL;
-		}
+		CHECK_EQ(mac ? mac->port : 0, t->stations[v][st].port);
+		n += mac != NULL;
 	}
 	CHECK_EQ(n, table_exact_n_used(l->state.macs));
+	CHECK(lab_is_consistent(l));
 }
 
 static void twin_init(struct twin *t, struct rng *r)
@@ -251,6 +251,14 @@ static void one_change(struct lab *l, struct twin *t, struct rng *r,
 	}
 }
 
+static void one_step(struct lab *l, struct twin *t, struct rng *r, uint32_t no)
+{
+	if (rng_below(r, 20))
+		one_frame(l, t, r, no);
+	else
+		one_change(l, t, r, no);
+}
+
 static void learning_agrees_with_an_array(void)
 {
 	struct rng r = rng_of(test_seed());
@@ -263,14 +271,9 @@ static void learning_agrees_with_an_array(void)
 	twin_init(t, &r);
 	lab_set_up(l, t->up);
 	for (uint32_t i = 0; i < 60000 && !test_.failed; i++) {
-		if (rng_below(&r, 20))
-			one_frame(l, t, &r, i);
-		else
-			one_change(l, t, &r, i);
-		if (i % 50 == 0) {
+		one_step(l, t, &r, i);
+		if (i % 50 == 0)
 			check_macs(l, t);
-			CHECK(lab_is_consistent(l));
-		}
 	}
 	CHECK_EQ(l->n_twice, 0);
 	CHECK_EQ(engine_fake_imbalance(&l->state), 0);
@@ -332,10 +335,7 @@ static void live(struct heir *h, uint64_t seed, int to_parent)
 
 			s->lately = 1ull << s->port | 1;
 		}
-		if (rng_below(&r, 20))
-			one_frame(&h->lab, &h->twin, &r, i);
-		else
-			one_change(&h->lab, &h->twin, &r, i);
+		one_step(&h->lab, &h->twin, &r, i);
 		h->at_rest = true;
 	}
 	kill(getpid(), SIGKILL);
@@ -399,47 +399,48 @@ static uint32_t find_flows(struct region *region, struct found_flow *out)
 	return n;
 }
 
-/* Each flow is as it was, or the program would not keep it. */
+/* Is it as it was? In the middle of a change, it may be mended, or have gone. */
+static bool is_as_it_was(struct lab *l, const struct found_flow *was,
+			 bool at_rest)
+{
+	struct flows *flows = learn_flows(l->slow.learn);
+	uint32_t no = flows_find(flows, &was->key);
+	struct flow_answer answer;
+	struct sluice_flow now;
+
+	if (no == FLOW_NONE) {
+		learn_answer(l->slow.learn, &was->key, &answer);
+		return !at_rest && !answer.keep;
+	}
+	now = *flows_at(flows, no);
+	if (!at_rest)
+		now.act = was->value.act;
+	return memcmp(&now, &was->value, sizeof(now)) == 0;
+}
+
 static void check_flows(struct lab *l, const struct found_flow *was, uint32_t n,
 			bool at_rest)
 {
-	struct flows *flows = learn_flows(l->slow.learn);
-
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t no = flows_find(flows, &was[i].key);
-		struct sluice_flow now;
-		struct flow_answer answer;
-
-		if (no == FLOW_NONE) {
-			learn_answer(l->slow.learn, &was[i].key, &answer);
-			CHECK(!at_rest && !answer.keep);
-			continue;
-		}
-		now = *flows_at(flows, no);
-		CHECK(!at_rest || now.act == was[i].value.act);
-		now.act = was[i].value.act;
-		CHECK(memcmp(&now, &was[i].value, sizeof(now)) == 0);
-	}
+	for (uint32_t i = 0; i < n; i++)
+		CHECK(is_as_it_was(l, &was[i], at_rest));
 	CHECK(!at_rest || n == table_exact_n_used(l->state.flows));
 }
 
 /* Each station is as it was before the last change, in it, or after it. */
 static void check_stations(struct heir *h, struct lab *l)
 {
-	for (uint32_t v = 0; v < N_VLANS; v++) {
-		for (uint32_t i = 0; i < N_STATIONS; i++) {
-			const struct sluice_mac *mac = lab_mac(l, i, vlans[v]);
-			struct twin_station *s = &h->twin.stations[v][i];
-			uint64_t port = mac ? mac->port : 0;
+	for (uint32_t i = 0; i < N_VLANS * N_STATIONS; i++) {
+		uint32_t v = i / N_STATIONS, st = i % N_STATIONS;
+		const struct sluice_mac *mac = lab_mac(l, st, vlans[v]);
+		struct twin_station *s = &h->twin.stations[v][st];
+		uint64_t port = mac ? mac->port : 0;
 
-			CHECK(h->at_rest ? port == s->port
-					 : s->lately >> port & 1);
-			*s = (struct twin_station){
-				.port = (uint32_t)port,
-				.seen_ns = mac ? mac->seen_ns : 0,
-				.window_ns = l->now_ns,
-			};
-		}
+		CHECK(h->at_rest ? port == s->port : s->lately >> port & 1);
+		*s = (struct twin_station){
+			.port = (uint32_t)port,
+			.seen_ns = mac ? mac->seen_ns : 0,
+			.window_ns = l->now_ns,
+		};
 	}
 }
 
@@ -487,7 +488,8 @@ static void counts_adopt(struct lab *l, struct twin *t)
 
 static void one_life(struct heir *h, uint64_t seed)
 {
-	struct found_flow *flows = calloc(2 * lab_conf.n_flows, sizeof(*flows));
+	struct found_flow *flows =
+		calloc(2ul * lab_conf.n_flows, sizeof(*flows));
 	struct lab *l = calloc(1, sizeof(*l));
 	struct rng r = rng_of(~seed);
 	struct region *region = inherit(h, seed);
@@ -507,14 +509,9 @@ static void one_life(struct heir *h, uint64_t seed)
 	while (table_exact_n_resting(l->state.flows))
 		lab_wait(l, 4 * LAB_TICK);
 	twin_age(&h->twin, l->now_ns);
-	for (uint32_t i = 0; i < 300 && !test_.failed; i++) {
-		if (rng_below(&r, 20))
-			one_frame(l, &h->twin, &r, i);
-		else
-			one_change(l, &h->twin, &r, i);
-	}
+	for (uint32_t i = 0; i < 300 && !test_.failed; i++)
+		one_step(l, &h->twin, &r, i);
 	check_macs(l, &h->twin);
-	CHECK(lab_is_consistent(l));
 	CHECK_EQ(engine_fake_imbalance(&l->state), lost);
 	lab_close(l);
 	free(l);
