@@ -32,21 +32,24 @@ static void some_l4(struct rng *rng, struct build *b)
 		SLUICE_IP_ICMP6,
 	};
 
+	/* One draw for all arguments: C does not say which is drawn first. */
+	uint64_t r = rng_next(rng);
+
 	switch (rng_below(rng, 7)) {
 	case 0:
 	case 1:
-		build_tcp(b, (uint16_t)rng_next(rng), (uint16_t)rng_next(rng),
-			  (uint8_t)rng_next(rng));
+		build_tcp(b, (uint16_t)r, (uint16_t)(r >> 16),
+			  (uint8_t)(r >> 32));
 		break;
 	case 2:
 	case 3:
-		build_udp(b, (uint16_t)rng_next(rng), (uint16_t)rng_next(rng));
+		build_udp(b, (uint16_t)r, (uint16_t)(r >> 16));
 		break;
 	case 4:
-		build_icmp(b, (uint8_t)rng_next(rng), (uint8_t)rng_next(rng));
+		build_icmp(b, (uint8_t)r, (uint8_t)(r >> 8));
 		break;
 	case 5:
-		build_proto(b, (uint8_t)rng_next(rng));
+		build_proto(b, (uint8_t)r);
 		break;
 	case 6: /* a header that is hardly there */
 		build_proto(b, protos[rng_below(rng, sizeof(protos))]);
@@ -56,17 +59,19 @@ static void some_l4(struct rng *rng, struct build *b)
 
 static void some_ip4(struct rng *rng, struct build *b)
 {
+	uint64_t addrs = rng_next(rng);
+	uint64_t r = rng_next(rng);
 	struct build_ip4 a = {
-		.src = (uint32_t)rng_next(rng),
-		.dst = (uint32_t)rng_next(rng),
-		.tos = (uint8_t)rng_next(rng),
+		.src = (uint32_t)addrs,
+		.dst = (uint32_t)(addrs >> 32),
+		.tos = (uint8_t)r,
 	};
 
 	if (one_in(rng, 4))
 		a.options_len = (uint8_t)(4 * rng_below(rng, 11));
 	if (one_in(rng, 4))
-		a.frag = (uint16_t)(rng_next(rng) &
-				    (one_in(rng, 2) ? 0xe000 : 0xffff));
+		a.frag =
+			(uint16_t)(r >> 8 & (one_in(rng, 2) ? 0xe000 : 0xffff));
 	build_ip4(b, &a);
 	some_l4(rng, b);
 }
@@ -82,14 +87,14 @@ static void some_ext6(struct rng *rng, struct build *b)
 	uint32_t n = one_in(rng, 3) ? 7 + rng_below(rng, 4) : rng_below(rng, 3);
 
 	for (uint32_t i = 0; i < n; i++) {
+		uint64_t r = rng_next(rng);
 		uint32_t which = rng_below(rng, 6);
 		uint32_t units = 1 + rng_below(rng, one_in(rng, 16) ? 256 : 4);
 
 		if (which == 4)
-			build_frag6(b, (uint16_t)rng_next(rng), one_in(rng, 2),
-				    1);
+			build_frag6(b, (uint16_t)(r >> 8), r & 1, 1);
 		else if (which == 5)
-			build_frag6(b, 0, one_in(rng, 2), 1);
+			build_frag6(b, 0, r & 1, 1);
 		else
 			build_ext6(b, protos[which], 8 * units);
 	}
@@ -98,13 +103,15 @@ static void some_ext6(struct rng *rng, struct build *b)
 static void some_ip6(struct rng *rng, struct build *b)
 {
 	uint8_t src[16], dst[16];
+	uint64_t r;
 
 	some_bytes(rng, src, sizeof(src));
 	some_bytes(rng, dst, sizeof(dst));
+	r = rng_next(rng);
 	build_ip6(b, &(struct build_ip6){.src = src,
 					 .dst = dst,
-					 .label = (uint32_t)rng_next(rng),
-					 .tclass = (uint8_t)rng_next(rng)});
+					 .label = (uint32_t)r,
+					 .tclass = (uint8_t)(r >> 32)});
 	some_ext6(rng, b);
 	some_l4(rng, b);
 }
@@ -112,19 +119,30 @@ static void some_ip6(struct rng *rng, struct build *b)
 static void some_arp(struct rng *rng, struct build *b)
 {
 	uint8_t sha[6], tha[6];
+	uint16_t op;
+	uint64_t r;
 
 	some_bytes(rng, sha, sizeof(sha));
 	some_bytes(rng, tha, sizeof(tha));
-	build_arp(b, &(struct build_arp){.op = (uint16_t)rng_below(rng, 260),
+	r = rng_next(rng);
+	op = (uint16_t)rng_below(rng, 260);
+	build_arp(b, &(struct build_arp){.op = op,
 					 .sha = sha,
 					 .tha = tha,
-					 .spa = (uint32_t)rng_next(rng),
-					 .tpa = (uint32_t)rng_next(rng)});
+					 .spa = (uint32_t)r,
+					 .tpa = (uint32_t)(r >> 32)});
+}
+
+static void some_tag(struct rng *rng, struct build *b)
+{
+	uint64_t r = rng_next(rng);
+
+	build_tag(b, r & 1 ? SLUICE_ETH_VLAN : SLUICE_ETH_QINQ,
+		  (uint16_t)(r >> 1));
 }
 
 static uint32_t whole_frame(struct rng *rng, uint8_t *out)
 {
-	static const uint16_t tpids[] = {SLUICE_ETH_VLAN, SLUICE_ETH_QINQ};
 	uint32_t n_tags = one_in(rng, 2) ? 0 : rng_below(rng, 4);
 	uint8_t addrs[12];
 	struct build b;
@@ -135,8 +153,7 @@ static uint32_t whole_frame(struct rng *rng, uint8_t *out)
 	build_start(&b, out, FRAME_ROOM);
 	build_eth(&b, addrs, addrs + 6);
 	for (uint32_t i = 0; i < n_tags; i++)
-		build_tag(&b, tpids[rng_below(rng, 2)],
-			  (uint16_t)rng_next(rng));
+		some_tag(rng, &b);
 	switch (rng_below(rng, 8)) {
 	case 0:
 		build_type(&b, (uint16_t)rng_next(rng));
