@@ -16,7 +16,8 @@
  *
  * A deleted or replaced entry rests until table_exact_reclaim(): readers that
  * count into entries may still hold it. Call that after a grace period. Readers
- * that only copy (sluice_exact_get) need none.
+ * that only copy (sluice_exact_get) need none. There are n_max / 32 + 64 entries
+ * more than n_max, so that a full table can be changed while some rest.
  */
 
 #include <stdint.h>
@@ -58,7 +59,8 @@ int table_exact_new(struct region *r, const struct table_exact_conf *conf,
  * killed: an entry in two places stays in one, an entry in none is freed.
  * Cost: one pass over the table.
  *
- * returns  0, -ENOENT (no table of that kind), -EINVAL (other lengths), -ENOMEM
+ * returns  0, -ENOENT (no table of that kind), -ENOMEM,
+ *          -EINVAL (not of the shape that the directory says)
  */
 int table_exact_adopt(struct region *r, enum sluice_table_kind kind,
 		      struct table_exact **out, struct why *why) MUST_USE;
@@ -83,7 +85,8 @@ uint8_t *table_exact_find(struct table_exact *t, const void *key);
  * key, value  copied; 8-byte aligned
  * entry       if not NULL, set to the entry; it stays where it is
  * returns     0
- *             -ENOSPC  n_max entries are live or rest; nothing has changed
+ *             -ENOSPC  n_max entries are live, or no other is free since too
+ *                      many rest; nothing has changed
  */
 int table_exact_set(struct table_exact *t, const void *key, const void *value,
 		    uint8_t **entry) MUST_USE;
