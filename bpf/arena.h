@@ -14,6 +14,8 @@
  * BPF_MOV with off 1 and imm 1, the register twice in one byte.
  */
 
+#include "sluice/types.h"
+
 /* linux/bpf.h of Linux 6.1 does not have it. */
 #define SLUICE_MAP_TYPE_ARENA 33
 
