@@ -17,6 +17,8 @@
 
 #include "sluice/types.h"
 
+/* A type cannot be put in parentheses. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #ifdef __bpf__
 
 #ifndef SLUICE_BPF_HOST_TSO
@@ -75,6 +77,7 @@
 	}
 
 #endif
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 SLUICE_ATOMIC_OPS_(uint64_t, 64)
 SLUICE_ATOMIC_OPS_(uint32_t, 32)
