@@ -5,7 +5,8 @@
  * entries about, while BPF programs look up keys that are always there: none
  * may be missing, and none have another's value.
  *
- * -n MILLIONS of lookups; 20 without it.
+ * In a small table each key is moved often; a large one does not fit into the
+ * caches. -n MILLIONS of lookups in each; 25 without it.
  */
 
 #include <bpf/bpf.h>
@@ -22,15 +23,17 @@
 #include "table/exact.h"
 #include "table_probe.skel.h"
 
-enum { N_MAX = 1 << 16, N_STABLE = N_MAX / 2, LOOKS = 1000 };
+enum { LOOKS = 1000 }; /* in one run of the program */
 
-static uint32_t n_millions = 20;
+static uint32_t n_millions = 25;
 
 struct probe_key {
 	uint64_t a, b;
 };
 
 struct torture {
+	uint32_t n_max;
+	uint32_t n_stable;
 	struct region *region;
 	struct table_exact *table;
 	struct table_probe_bpf *skel;
@@ -71,7 +74,7 @@ static const char *torture_init(struct torture *t)
 	const struct table_exact_conf conf = {
 		.name = "torture",
 		.kind = SLUICE_TABLE_FLOWS,
-		.n_max = N_MAX,
+		.n_max = t->n_max,
 		.key_len = 16,
 		.value_len = 16,
 		.seed = test_seed(),
@@ -79,17 +82,17 @@ static const char *torture_init(struct torture *t)
 	struct table_probe_bpf *s;
 	struct why why = {0};
 
-	if (region_new_arena("torture", 16 << 20, &t->region, &why))
+	if (region_new_arena("torture", 32 << 20, &t->region, &why))
 		return "needs root and BPF arenas (Linux 6.9)";
 	CHECK(!table_exact_new(t->region, &conf, &t->table, &why));
-	for (uint64_t no = 0; no < N_STABLE; no++)
+	for (uint64_t no = 0; no < t->n_stable; no++)
 		CHECK(!set(t, no));
 	s = t->skel = table_probe_bpf__open();
 	must(s);
 	s->rodata->table_addr =
 		t->region->head->base_addr +
 		region_table(t->region, SLUICE_TABLE_FLOWS)->off;
-	s->rodata->n_keys = N_STABLE;
+	s->rodata->n_keys = t->n_stable;
 	s->bss->turn = test_seed();
 	CHECK(!bpf_map__reuse_fd(s->maps.arena, t->region->fd));
 	CHECK(!table_probe_bpf__load(s));
@@ -104,27 +107,27 @@ static const char *torture_init(struct torture *t)
 static uint64_t write_until_done(struct torture *t)
 {
 	struct rng rng = rng_of(test_seed());
-	uint64_t first = N_STABLE, last = N_STABLE, n = 0;
+	uint64_t first = t->n_stable, last = t->n_stable, n = 0;
 
 	while (!sluice_load32_relaxed(&t->done)) {
 		struct probe_key key = key_of(first);
 
-		while (table_exact_n_used(t->table) < N_MAX && !set(t, last))
+		while (table_exact_n_used(t->table) < t->n_max && !set(t, last))
 			last++;
 		CHECK(table_exact_del(t->table, &key));
 		first++;
 		/* And a stable one in a new entry, now and then. */
 		if (rng_below(&rng, 16) == 0)
-			CHECK(!set(t, rng_below(&rng, N_STABLE)));
+			CHECK(!set(t, rng_below(&rng, t->n_stable)));
 		table_exact_reclaim(t->table, table_exact_mark(t->table));
 		n++;
 	}
 	return n;
 }
 
-static void stable_keys_are_never_missing(void)
+static void torture(uint32_t n_max)
 {
-	struct torture t = {0};
+	struct torture t = {.n_max = n_max, .n_stable = n_max / 2};
 	const char *cannot = torture_init(&t);
 	uint64_t n;
 
@@ -149,6 +152,16 @@ static void stable_keys_are_never_missing(void)
 	region_free(t.region);
 }
 
+static void stable_keys_are_never_missing_in_a_small_table(void)
+{
+	torture(1 << 9);
+}
+
+static void stable_keys_are_never_missing_in_a_large_table(void)
+{
+	torture(1 << 17);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 2 && !strcmp(argv[1], "-n")) {
@@ -157,6 +170,7 @@ int main(int argc, char **argv)
 		argv += 2;
 	}
 	test_init(argc, argv);
-	TEST(stable_keys_are_never_missing);
+	TEST(stable_keys_are_never_missing_in_a_small_table);
+	TEST(stable_keys_are_never_missing_in_a_large_table);
 	return test_done();
 }
