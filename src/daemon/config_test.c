@@ -337,6 +337,23 @@ static void no_json(void)
 		"expected a JSON object's member");
 }
 
+/* YANG counts characters; 126 letters and one of two bytes are too many. */
+static void a_file_name_that_just_fits(void)
+{
+	static const char fmt[] =
+		"{\"sluice:switch\":{\"name\":\"d\",\"port\":[{\"name\":"
+		"\"p\",\"kind\":\"pcap\",\"output\":\"%0*d%s\"}]}}";
+	char text[512];
+	struct why why = {0};
+
+	snprintf(text, sizeof(text), fmt, 125, 0, "\303\251");
+	CHECK(config_parse(text, strlen(text), "f", &conf, &why) == 0);
+	CHECK(strlen(conf.ports[0].output) == 127);
+	snprintf(text, sizeof(text), fmt, 126, 0, "\303\251");
+	CHECK(config_parse(text, strlen(text), "f", &conf, &why) == -EINVAL);
+	CHECK(strstr(why.text, "is longer than 127 bytes"));
+}
+
 static void a_list_that_is_too_long(void)
 {
 	static char text[8192];
@@ -493,7 +510,11 @@ static void a_place_in_any_text(void)
 		PORTS("{\"name\":\"h\\\"1\",\"kind\":[{}]},\n"
 		      "{\"name\":\"h2\",\"device\":\"x\"}");
 	static const char path[] = "/sluice:switch/port[name='h2']/device";
+	static const char two[] = "{\"a\":[{\"k\":\"1\",\"v\":5},\n"
+				  "{\"k\":\"2\",\"v\":6},\n"
+				  "{\"v\":7,\"k\":\"1\"}]}";
 	struct json_text whole = {"f", text, strlen(text)};
+	struct json_text twice = {"f", two, strlen(two)};
 	struct json_place place;
 
 	CHECK(json_find(&whole, path, 0, JSON_FIRST, &place));
@@ -510,6 +531,10 @@ static void a_place_in_any_text(void)
 		(void)json_rest(&cut);
 		free(exact);
 	}
+	CHECK(json_find(&twice, "/a[k='1']/v", 0, JSON_FIRST, &place));
+	CHECK(place.line == 1 && *place.value == '5');
+	CHECK(json_find(&twice, "/a[k='1']/v", 0, JSON_LAST, &place));
+	CHECK(place.line == 3 && *place.value == '7');
 	CHECK(!json_find(&whole, "/sluice:switch/port[name", 0, JSON_FIRST,
 			 &place));
 	CHECK(!json_find(&whole, "/sluice:switch/port[name=", 0, JSON_FIRST,
@@ -528,6 +553,7 @@ int main(int argc, char **argv)
 	TEST(what_no_engine_can_do);
 	TEST(the_wrong_shape);
 	TEST(no_json);
+	TEST(a_file_name_that_just_fits);
 	TEST(a_list_that_is_too_long);
 	TEST(what_is_not_said_has_a_default);
 	TEST(everything_that_is_said_arrives);
