@@ -7,7 +7,7 @@
  *                       load may do; the peer has no such call
  *     lookup/N/K/batch  the same, one batch after the other, like the peer
  *     insert/N/K        new keys, until 90 % of our slots are in use
- *     delete/N/K        all N keys, in random order
+ *     delete/N/K        all N keys, in another random order
  *     machine/..        random reads of as much memory as our buckets and
  *                       entries take: independent ones, and two-lines, one that
  *                       names the other, one batch of 32 after the other (the
@@ -52,8 +52,9 @@ struct rig {
 	struct table_exact *table;
 	const struct sluice_exact_view *view;
 	struct lines lines;
-	uint32_t *picks; /* [N_PICKS] numbers of keys */
-	uint32_t *order; /* [n] each key once */
+	uint32_t *picks;   /* [N_PICKS] numbers of keys */
+	uint32_t *comers;  /* [n] each key once, random */
+	uint32_t *leavers; /* [n] likewise */
 #ifdef HAVE_PEER
 	struct peer *peer;
 #endif
@@ -74,21 +75,28 @@ static const char *const row_names[N_ROWS][2] = {
 	[TWO_PIPED] = {"machine/two-lines-piped", ""},
 };
 
-/* Builds the keys of n numbers, or of from, from + 1, .. without numbers. */
-static inline void keys_build(uint64_t *keys, uint32_t key_len,
-			      const uint32_t *numbers, uint32_t from,
-			      uint32_t n)
+static inline void keys_build_of(uint64_t *keys, uint32_t n_words,
+				 const uint32_t *numbers, uint32_t n)
 {
-	uint32_t n_words = key_len / 8;
-
 	for (uint32_t i = 0; i < n; i++) {
-		uint64_t number = numbers ? numbers[i] : from + i;
+		uint64_t number = numbers[i];
 
 		keys[0] = number * 0x9e3779b97f4a7c15u;
+#pragma GCC unroll 8
 		for (uint32_t w = 1; w < n_words; w++)
 			keys[w] = number + (0x0a000000u << w);
 		keys += n_words;
 	}
+}
+
+/* Builds the keys of n numbers. */
+static void keys_build(uint64_t *keys, uint32_t key_len,
+		       const uint32_t *numbers, uint32_t n)
+{
+	if (key_len == 16)
+		keys_build_of(keys, 2, numbers, n);
+	else
+		keys_build_of(keys, 5, numbers, n);
 }
 
 static uint32_t at_most(uint32_t n)
@@ -119,7 +127,7 @@ static double ours_by_batch(struct rig *r)
 		uint64_t keys[BATCH * WORDS_MAX];
 		struct sluice_exact_answers a;
 
-		keys_build(keys, r->key_len, r->picks + i, 0, BATCH);
+		keys_build(keys, r->key_len, r->picks + i, BATCH);
 		sluice_exact_find_batch(r->view, keys, BATCH, &a);
 		use(r, &a);
 	}
@@ -137,7 +145,7 @@ static double ours_poll(struct rig *r)
 	for (uint32_t i = 0; i < N_PICKS; i += BATCH) {
 		uint64_t *mine = keys[i / BATCH % 4];
 
-		keys_build(mine, r->key_len, r->picks + i, 0, BATCH);
+		keys_build(mine, r->key_len, r->picks + i, BATCH);
 		sluice_exact_pipe_push(r->view, &pipe, mine, BATCH, &a);
 		use(r, &a);
 	}
@@ -157,7 +165,7 @@ static uint64_t ours_insert(struct rig *r, uint32_t from, uint32_t to)
 		uint64_t keys[BATCH * WORDS_MAX];
 		uint32_t n = at_most(to - i);
 
-		keys_build(keys, r->key_len, NULL, i, n);
+		keys_build(keys, r->key_len, r->comers + i, n);
 		must(table_exact_set_batch(r->table, keys, values, n) == n);
 	}
 	return clock_cpu_ns() - start;
@@ -171,7 +179,7 @@ static uint64_t ours_delete(struct rig *r)
 		uint64_t keys[BATCH * WORDS_MAX];
 		uint32_t n = at_most(r->shape->n - i);
 
-		keys_build(keys, r->key_len, r->order + i, 0, n);
+		keys_build(keys, r->key_len, r->leavers + i, n);
 		must(table_exact_del_batch(r->table, keys, n) == n);
 	}
 	start = clock_cpu_ns() - start;
@@ -211,7 +219,7 @@ static double peers_find(struct rig *r)
 	for (uint32_t i = 0; i < N_PICKS; i += BATCH) {
 		uint64_t keys[BATCH * WORDS_MAX];
 
-		keys_build(keys, r->key_len, r->picks + i, 0, BATCH);
+		keys_build(keys, r->key_len, r->picks + i, BATCH);
 		must(peer_find(r->peer, keys, BATCH, &r->sum) == BATCH);
 	}
 	return mops(N_PICKS, clock_cpu_ns() - start);
@@ -225,7 +233,7 @@ static uint64_t peers_insert(struct rig *r, uint32_t from, uint32_t to)
 		uint64_t keys[BATCH * WORDS_MAX];
 		uint32_t n = at_most(to - i);
 
-		keys_build(keys, r->key_len, NULL, i, n);
+		keys_build(keys, r->key_len, r->comers + i, n);
 		must(peer_add(r->peer, keys, n) == n);
 	}
 	return clock_cpu_ns() - start;
@@ -239,7 +247,7 @@ static uint64_t peers_delete(struct rig *r)
 		uint64_t keys[BATCH * WORDS_MAX];
 		uint32_t n = at_most(r->shape->n - i);
 
-		keys_build(keys, r->key_len, r->order + i, 0, n);
+		keys_build(keys, r->key_len, r->leavers + i, n);
 		must(peer_del(r->peer, keys, n) == n);
 	}
 	return clock_cpu_ns() - start;
@@ -272,6 +280,19 @@ static void peers_round(struct rig *r, struct bench_row *rows)
 
 /* ---- One size of table. ---- */
 
+static uint32_t *permutation(uint32_t n, struct rng *rng)
+{
+	uint32_t *p = bench_alloc(n * sizeof(*p));
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t j = rng_below(rng, i + 1);
+
+		p[i] = p[j];
+		p[j] = i;
+	}
+	return p;
+}
+
 static void rig_init(struct rig *r, const struct shape *s, uint32_t key_len)
 {
 	struct rng rng = rng_of(s->n + key_len);
@@ -295,13 +316,8 @@ static void rig_init(struct rig *r, const struct shape *s, uint32_t key_len)
 	r->picks = bench_alloc(N_PICKS * sizeof(*r->picks));
 	for (uint32_t i = 0; i < N_PICKS; i++)
 		r->picks[i] = rng_below(&rng, s->n);
-	r->order = bench_alloc(s->n * sizeof(*r->order));
-	for (uint32_t i = 0; i < s->n; i++) {
-		uint32_t j = rng_below(&rng, i + 1);
-
-		r->order[i] = r->order[j];
-		r->order[j] = i;
-	}
+	r->comers = permutation(s->n, &rng);
+	r->leavers = permutation(s->n, &rng);
 #ifdef HAVE_PEER
 	r->peer = peer_new(s->n, key_len);
 	must(r->peer);
@@ -313,7 +329,8 @@ static void rig_fini(struct rig *r)
 #ifdef HAVE_PEER
 	peer_free(r->peer);
 #endif
-	bench_free(r->order, r->shape->n * sizeof(*r->order));
+	bench_free(r->leavers, r->shape->n * sizeof(*r->leavers));
+	bench_free(r->comers, r->shape->n * sizeof(*r->comers));
 	bench_free(r->picks, N_PICKS * sizeof(*r->picks));
 	lines_fini(&r->lines);
 	table_exact_free(r->table);

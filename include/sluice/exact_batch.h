@@ -40,7 +40,8 @@ struct sluice_exact_batch {
 	uint32_t none; /* bit i: no slot of key i's hash was seen */
 	uint32_t hashes[SLUICE_EXACT_BATCH];
 	uint8_t late[SLUICE_EXACT_BATCH]; /* keys not in their first bucket */
-	uint8_t *entries[SLUICE_EXACT_BATCH];
+	/* Where key i is looked for next: a bucket, then an entry. */
+	uint8_t *at[SLUICE_EXACT_BATCH];
 };
 
 SLUICE_INLINE const uint64_t *
@@ -50,21 +51,20 @@ sluice_exact_bucket_(const struct sluice_exact_view *v, uint32_t bucket)
 }
 
 /*
- * The entry that the first slot of this hash names, or else the first entry;
- * *found says which. Branch-free: where a key is nobody can predict.
+ * The entry that the first slot of this hash names; any entry, if there is no
+ * such slot or it lies. Branch-free: where a key is nobody can predict.
  */
 SLUICE_INLINE uint8_t *sluice_exact_look_(const struct sluice_exact_view *v,
-					  uint32_t bucket, uint32_t hash,
-					  bool *found)
+					  const uint64_t *slots, uint32_t hash,
+					  bool *none)
 {
-	const uint64_t *slots = sluice_exact_bucket_(v, bucket);
 	uint32_t hits = sluice_bucket_hits(slots, hash);
 	/* [exact-slot] */
 	uint64_t s = sluice_load64_acquire(&slots[__builtin_ctz(hits | 128)]);
 	uint32_t idx = (uint32_t)s - 1;
 
-	*found = (hits != 0) & (idx < v->n_entries);
-	return sluice_exact_entry(v, idx & (0u - *found));
+	*none = !hits;
+	return sluice_exact_entry(v, idx < v->n_entries ? idx : 0);
 }
 
 /*
@@ -86,8 +86,9 @@ SLUICE_INLINE void sluice_exact_start_(const struct sluice_exact_view *view,
 			sluice_exact_hash(v.table->hash_keys, key, key_len);
 
 		b->hashes[i] = hash;
-		__builtin_prefetch(sluice_exact_bucket_(
-			&v, sluice_exact_bucket1(hash, v.n_buckets)));
+		b->at[i] = (uint8_t *)(uintptr_t)sluice_exact_bucket_(
+			&v, sluice_exact_bucket1(hash, v.n_buckets));
+		__builtin_prefetch(b->at[i]);
 		if (both)
 			__builtin_prefetch(sluice_exact_bucket_(
 				&v, sluice_exact_bucket2(hash, v.n_buckets)));
@@ -110,22 +111,21 @@ SLUICE_INLINE void sluice_exact_scan1_(const struct sluice_exact_view *view,
 	uint32_t n_late = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t hash = b->hashes[i];
-		bool found;
+		bool none;
 
-		b->entries[i] =
-			sluice_exact_look_(&v,
-					   sluice_exact_bucket1(hash,
-								v.n_buckets),
-					   hash, &found);
-		sluice_exact_fetch_(&v, b->entries[i]);
+		b->at[i] = sluice_exact_look_(&v, (const uint64_t *)b->at[i],
+					      b->hashes[i], &none);
+		sluice_exact_fetch_(&v, b->at[i]);
 		b->late[n_late] = (uint8_t)i;
-		n_late += !found;
+		n_late += none;
 	}
-	for (uint32_t j = 0; j < n_late; j++)
-		__builtin_prefetch(sluice_exact_bucket_(
-			&v, sluice_exact_bucket2(b->hashes[b->late[j]],
-						 v.n_buckets)));
+	for (uint32_t j = 0; j < n_late; j++) {
+		uint32_t i = b->late[j];
+
+		b->at[i] = (uint8_t *)(uintptr_t)sluice_exact_bucket_(
+			&v, sluice_exact_bucket2(b->hashes[i], v.n_buckets));
+		__builtin_prefetch(b->at[i]);
+	}
 	b->n_late = n_late;
 	SLUICE_SLOTS_READ_();
 }
@@ -135,22 +135,17 @@ SLUICE_INLINE void sluice_exact_scan2_(const struct sluice_exact_view *view,
 {
 	struct sluice_exact_view v = *view;
 	uint32_t n_late = b->n_late;
-	uint32_t none = 0;
 
+	b->none = 0;
 	for (uint32_t j = 0; j < n_late; j++) {
 		uint32_t i = b->late[j];
-		uint32_t hash = b->hashes[i];
-		bool found;
+		bool none;
 
-		b->entries[i] =
-			sluice_exact_look_(&v,
-					   sluice_exact_bucket2(hash,
-								v.n_buckets),
-					   hash, &found);
-		sluice_exact_fetch_(&v, b->entries[i]);
-		none |= (uint32_t)!found << i;
+		b->at[i] = sluice_exact_look_(&v, (const uint64_t *)b->at[i],
+					      b->hashes[i], &none);
+		sluice_exact_fetch_(&v, b->at[i]);
+		b->none |= (uint32_t)none << i;
 	}
-	b->none = none;
 	SLUICE_SLOTS_READ_();
 }
 
@@ -187,18 +182,17 @@ SLUICE_INLINE void sluice_exact_answer_(const struct sluice_exact_view *v,
 					uint32_t key_len,
 					struct sluice_exact_answers *out)
 {
+	uint32_t yes = 0;
+
 	out->n = b->n;
-	out->yes = 0;
 	out->busy = 0;
 	for (uint32_t i = 0; i < b->n; i++) {
 		const uint64_t *key = b->keys + i * (key_len / 8);
 
-		out->entries[i] = b->entries[i];
-		out->yes |=
-			(uint32_t)sluice_entry_is(b->entries[i], key, key_len)
-			<< i;
+		out->entries[i] = b->at[i];
+		yes |= (uint32_t)sluice_entry_is(b->at[i], key, key_len) << i;
 	}
-	out->yes &= ~b->none;
+	out->yes = yes & ~b->none;
 	if (out->yes != (uint32_t)((1ull << b->n) - 1))
 		sluice_exact_doubt_(v, b, key_len, out);
 }

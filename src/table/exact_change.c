@@ -208,10 +208,15 @@ static void fetch_spare(const struct table_exact *t, uint32_t n)
 	}
 }
 
-/* Asks for the memory of the entries that seem to hold these keys. */
+/*
+ * Asks for the memory of the entries that seem to hold these keys; not where a
+ * cache holds them all, for looking twice costs more there.
+ */
 static void fetch_entries(const struct table_exact *t, const uint32_t *hashes,
 			  uint32_t n)
 {
+	if (t->view.n_buckets < 1024)
+		return;
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t h = hashes[i];
 		const uint64_t *slots =
@@ -238,7 +243,7 @@ uint32_t table_exact_set_batch(struct table_exact *t, const void *keys,
 {
 	const uint8_t *key = keys;
 	const uint8_t *value = values;
-	uint32_t hashes[TABLE_EXACT_BATCH];
+	uint32_t hashes[TABLE_EXACT_BATCH] = {0};
 	uint32_t i;
 
 	fetch_buckets(t, keys, n, hashes);
@@ -257,7 +262,7 @@ uint32_t table_exact_del_batch(struct table_exact *t, const void *keys,
 			       uint32_t n)
 {
 	const uint8_t *key = keys;
-	uint32_t hashes[TABLE_EXACT_BATCH];
+	uint32_t hashes[TABLE_EXACT_BATCH] = {0};
 	uint32_t n_there = 0;
 
 	fetch_buckets(t, keys, n, hashes);

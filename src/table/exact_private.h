@@ -65,9 +65,21 @@ static inline uint64_t *exact_slots(const struct table_exact *t,
 	return t->buckets + (uint64_t)bucket * SLUICE_BUCKET_SLOTS;
 }
 
+/* A constant length lets the compiler unroll: the usual ones are. */
 static inline uint32_t exact_hash(const struct table_exact *t, const void *key)
 {
-	return sluice_exact_hash(t->shared->hash_keys, key, t->view.key_len);
+	const uint64_t *hash_keys = t->shared->hash_keys;
+
+	switch (t->view.key_len) {
+	case 16:
+		return sluice_exact_hash(hash_keys, key, 16);
+	case 40:
+		return sluice_exact_hash(hash_keys, key, 40);
+	case 64:
+		return sluice_exact_hash(hash_keys, key, 64);
+	default:
+		return sluice_exact_hash(hash_keys, key, t->view.key_len);
+	}
 }
 
 /* The bucket other than this one under which a slot word's key may lie. */
