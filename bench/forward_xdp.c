@@ -109,7 +109,7 @@ static double measure(const struct lab *lab, struct way *w)
 	rig_leave(back);
 	/* What is still on its way is a few hundred packets at most. */
 	arrived = *n - arrived;
-	if (arrived < N_PACKETS / 100 * 99)
+	if (arrived * 100 < N_PACKETS * 99ull)
 		bench_say("only %lu of %d packets arrived",
 			  (unsigned long)arrived, N_PACKETS);
 	must(arrived);

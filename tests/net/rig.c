@@ -9,6 +9,7 @@
 #include "rig.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ethtool.h>
@@ -18,6 +19,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +30,8 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "engine/xdp/pins.h"
+#include "sluice/capture.h"
 #include "sluice/parse.h"
 
 static int run(const char *fmt, ...)
@@ -105,6 +109,28 @@ static int host_new(struct rig_host *h, uint32_t no, uint32_t n_queues)
 	return run("ip link set %s up", h->outer);
 }
 
+/* Removes what a rig left in the kernel whose process was killed. */
+static void sweep(void)
+{
+	struct dirent *d;
+	DIR *dir = opendir(SLUICE_BPF_DIR);
+
+	while (dir && (d = readdir(dir))) {
+		struct xdp_pins pins;
+		pid_t pid;
+
+		if (strncmp(d->d_name, "rig-", 4) != 0)
+			continue;
+		pid = (pid_t)strtol(d->d_name + 4, NULL, 10);
+		if (!kill(pid, 0) || xdp_pins_open(d->d_name, &pins, NULL))
+			continue;
+		xdp_pins_remove(&pins);
+		xdp_pins_close(&pins);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 const char *rig_init(struct rig *rig, uint32_t n_hosts, uint32_t n_queues)
 {
 	static struct why why;
@@ -117,6 +143,7 @@ const char *rig_init(struct rig *rig, uint32_t n_hosts, uint32_t n_queues)
 		return why.text;
 	if (unshare(CLONE_NEWNET))
 		return "needs network namespaces";
+	sweep();
 	snprintf(rig->name, sizeof(rig->name), "rig-%d", getpid());
 	rig->log = (struct log){stderr, rig->name, LOG_INFO};
 	for (uint32_t i = 1; i <= n_hosts; i++)
@@ -356,7 +383,7 @@ void rig_send(struct rig *rig, uint32_t host, const uint8_t *frame,
 uint32_t rig_recv(struct rig *rig, uint32_t host, uint8_t *out, int timeout_ms)
 {
 	struct pollfd p = {.fd = rig->hosts[host].sock, .events = POLLIN};
-	struct sockaddr_ll from;
+	struct sockaddr_ll from = {0};
 	socklen_t from_len = sizeof(from);
 
 	for (;;) {

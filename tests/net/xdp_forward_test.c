@@ -54,7 +54,7 @@ static void known_flow(bool generic)
 		 generic ? SLUICE_XDP_GENERIC : SLUICE_XDP_NATIVE);
 	f = rig_flow_set(&sw, frame, len, 1,
 			 sluice_act_of(SLUICE_ACT_OUTPUT, 2));
-	for (int i = 0; i < N; i++)
+	for (uint32_t i = 0; i < N; i++)
 		rig_send(&rig, 1, frame, len);
 	wait_rx(&sw, 1, N);
 	CHECK_EQ(rig_recv(&rig, 2, got, MS), len);
@@ -91,7 +91,7 @@ static void a_known_flow_is_forwarded_in_generic_mode(void)
 
 static void a_set_goes_to_all_but_the_sender(void)
 {
-	enum { N = 100 };
+	const uint64_t N = 100;
 	uint64_t before[N_HOSTS + 1];
 	struct rig_switch sw;
 	uint8_t frame[64];
@@ -102,7 +102,7 @@ static void a_set_goes_to_all_but_the_sender(void)
 	for (uint32_t i = 1; i <= N_HOSTS; i++)
 		before[i] = rig_host_packets(&rig, i);
 	rig_flow_set(&sw, frame, len, 1, sluice_act_of(SLUICE_ACT_SET, 0));
-	for (int i = 0; i < N; i++)
+	for (uint32_t i = 0; i < N; i++)
 		rig_send(&rig, 1, frame, len);
 	wait_rx(&sw, 1, N);
 	CHECK_EQ(rig_host_packets(&rig, 1) - before[1], 0);
@@ -115,7 +115,7 @@ static void a_set_goes_to_all_but_the_sender(void)
 
 	/* Without port 3, and then without any. */
 	CHECK(!sw.engine->ops->set_ports(sw.engine, 0, 1 << 1 | 1 << 2, NULL));
-	for (int i = 0; i < N; i++)
+	for (uint32_t i = 0; i < N; i++)
 		rig_send(&rig, 1, frame, len);
 	wait_rx(&sw, 1, 2 * N);
 	CHECK_EQ(rig_host_packets(&rig, 2) - before[2], 2 * N);
@@ -228,7 +228,7 @@ static void misses_beyond_the_ring_are_counted(void)
 
 	if (cannot || !switch_up(&sw, false))
 		return test_skip(cannot);
-	for (int i = 0; i < N; i++)
+	for (uint32_t i = 0; i < N; i++)
 		rig_send(&rig, 1, frame, len);
 	wait_rx(&sw, 1, N);
 	while ((got = rig_misses(&sw, m, 64, 50))) {
