@@ -2,6 +2,7 @@
 
 /* The XDP engine forwards, floods, drops, misses and counts, on real veths. */
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -288,6 +289,37 @@ static void malformed_frames_are_dropped_as_the_parser_says(void)
 	rig_switch_free(&sw, false);
 }
 
+/* A bridge as a port: its driver knows no XDP, nor takes redirected frames. */
+static void one_device_without_native_xdp_makes_all_generic(void)
+{
+	struct rig_switch sw;
+	uint8_t frame[64], got[2048];
+	uint32_t len = rig_frame(frame, 1, 2, 7);
+
+	if (cannot || !switch_up(&sw, false))
+		return test_skip(cannot);
+	if (system("ip link add br9 type bridge && ip link set br9 up")) {
+		rig_switch_free(&sw, false);
+		return test_skip("needs bridges");
+	}
+	strcpy(sw.ports[4].device, "br9");
+	sw.ports[4].kind = SLUICE_PORT_XDP;
+	CHECK(!sw.engine->ops->port_add(sw.engine, 4, NULL));
+	for (uint32_t i = 1; i <= 4; i++)
+		CHECK_EQ(sw.ports[i].xdp_mode, SLUICE_XDP_GENERIC);
+	CHECK(rig_wait_up(&rig, &sw));
+	rig_flow_set(&sw, frame, len, 1, sluice_act_of(SLUICE_ACT_OUTPUT, 2));
+	rig_send(&rig, 1, frame, len);
+	CHECK_EQ(rig_recv(&rig, 2, got, MS), len);
+	rig_flow_set(&sw, frame, len, 1, sluice_act_of(SLUICE_ACT_OUTPUT, 4));
+	rig_send(&rig, 1, frame, len);
+	wait_rx(&sw, 1, 2);
+	CHECK_EQ(rig_stats(&sw, 4).tx_packets, 1);
+	CHECK_EQ(rig_imbalance(&sw), 0);
+	rig_switch_free(&sw, false);
+	CHECK(!system("ip link del br9"));
+}
+
 static void grace_periods_end(void)
 {
 	struct rig_switch sw;
@@ -306,6 +338,33 @@ static void grace_periods_end(void)
 	rig_switch_free(&sw, false);
 }
 
+static void misses_of_every_queue_come_up(void)
+{
+	enum { N = 256, QUEUES = 4 };
+	struct rig_switch sw;
+	uint8_t frame[64];
+	uint32_t queues = 0, n = 0;
+	struct miss m;
+
+	if (cannot)
+		return test_skip(cannot);
+	rig_fini(&rig);
+	cannot = rig_init(&rig, N_HOSTS, QUEUES);
+	if (cannot || !switch_up(&sw, false))
+		return test_skip(cannot);
+	for (uint32_t i = 0; i < N; i++)
+		rig_send(&rig, 1, frame, rig_frame(frame, 1, 2, i));
+	while (rig_misses(&sw, &m, 1, 100)) {
+		n++;
+		CHECK_EQ(m.in_port, 1);
+		queues |= 1u << (m.cookie >> 32 & 0xffff);
+		sw.engine->ops->give(sw.engine, &m, 1);
+	}
+	CHECK_EQ(n, N);
+	CHECK_EQ(queues, (1u << QUEUES) - 1);
+	rig_switch_free(&sw, false);
+}
+
 int main(int argc, char **argv)
 {
 	test_init(argc, argv);
@@ -318,7 +377,9 @@ int main(int argc, char **argv)
 	TEST(misses_beyond_the_ring_are_counted);
 	TEST(without_a_slow_path_misses_are_dropped);
 	TEST(malformed_frames_are_dropped_as_the_parser_says);
+	TEST(one_device_without_native_xdp_makes_all_generic);
 	TEST(grace_periods_end);
+	TEST(misses_of_every_queue_come_up);
 	rig_fini(&rig);
 	return test_done();
 }

@@ -103,6 +103,7 @@ static int link_new(const struct xdp_port_env *env, struct xdp_port *p,
 			    "%s: no native XDP (%s); generic XDP works, but "
 			    "is slower",
 			    device, strerror(-native));
+	p->lacks_native = native == -EOPNOTSUPP;
 	p->link_fd = fd;
 	fd = xdp_pins_put(env->pins, link_name(p->no, name), fd);
 	if (!fd)

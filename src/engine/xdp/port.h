@@ -32,6 +32,7 @@ struct xdp_port {
 	uint32_t no;
 	struct sluice_port *rec; /* in the region */
 	uint32_t ifindex;
+	bool lacks_native; /* its driver knows no native XDP */
 	int link_fd;
 	int xsks_fd;
 	uint32_t n_queues;

@@ -2,14 +2,7 @@
 
 /*
  * The engine's control side. What is done per packet of a known flow is in
- * bpf/sluice.bpf.c.
- *
- * A port is "up" while the programs may send to it: its device runs and is in
- * the map devs. A port set as the programs see it is the set that was asked
- * for, without the ports that are not up; it is kept twice, as a bitmap in the
- * region (by which they count) and as a map of devices (by which the kernel
- * sends). A member joins the devices before the bitmap and leaves in the other
- * order: tx may then lack a packet or two at the moment of change.
+ * bpf/sluice.bpf.c; ports and sets are in ports.c.
  */
 
 #include "engine/xdp/xdp.h"
@@ -23,261 +16,18 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "engine/xdp/capture.h"
-#include "engine/xdp/grace.h"
-#include "engine/xdp/pins.h"
-#include "engine/xdp/port.h"
-#include "engine/xdp/program.h"
+#include "engine/xdp/private.h"
 #include "engine/xdp/watch.h"
 #include "sluice/atomic.h"
-#include "sluice/flow.h"
 
 enum {
 	L2_LEN = 18,
-	RETRY_NS = 20000000, /* between tries to get a busy queue */
 	CALLS_PER_LOOK = 256 /* recvs with packets until we look at news */
 };
-
-struct xdp_engine {
-	struct engine base;
-	struct region *region;
-	struct xdp_pins pins;
-	struct xdp_maps maps;
-	struct xdp_tables tables;
-	struct xdp_port_env env;
-	struct xdp_capture capture;
-	struct xdp_grace *grace;
-	int epoll_fd;
-	int timer_fd;
-	int watch_fd;
-
-	/* In the region. */
-	struct sluice_port *records;
-	struct sluice_port_stats *lane; /* the slow path's */
-	uint64_t *sets;
-
-	uint64_t added; /* ports, as bits: those we were given */
-	uint64_t up;	/* those the programs may send to */
-	uint64_t wanted[SLUICE_SETS_MAX];	  /* the sets as asked for */
-	struct xdp_port *ports[SLUICE_PORTS_MAX]; /* NULL: no device now */
-	uint32_t turn; /* the port whose misses are taken first */
-	uint32_t n_calls;
-};
-
-static struct xdp_engine *engine_of(struct engine *e)
-{
-	return container_of(e, struct xdp_engine, base);
-}
 
 static void count(uint64_t *word, uint64_t n)
 {
 	sluice_store64_relaxed(word, sluice_load64_relaxed(word) + n);
-}
-
-/* ---- Port sets. ---- */
-
-static void set_change(struct xdp_engine *x, int fd, uint32_t set,
-		       uint64_t ports)
-{
-	uint64_t old = sluice_load64_relaxed(&x->sets[set]);
-
-	sluice_store64_relaxed(&x->sets[set], old & ports);
-	for (uint32_t no = 1; no < SLUICE_PORTS_MAX; no++) {
-		uint32_t ifindex = x->records[no].ifindex;
-
-		if (ports >> no & 1)
-			bpf_map_update_elem(fd, &no, &ifindex, BPF_ANY);
-		else
-			bpf_map_delete_elem(fd, &no);
-	}
-	sluice_store64_relaxed(&x->sets[set], ports);
-}
-
-static int set_refresh(struct xdp_engine *x, uint32_t set)
-{
-	uint64_t ports = x->wanted[set] & x->up;
-	int fd;
-
-	fd = xdp_maps_set(&x->maps, set, ports != 0);
-	if (fd == -ENOENT) {
-		sluice_store64_relaxed(&x->sets[set], 0);
-		return 0;
-	}
-	if (fd < 0)
-		return fd;
-	set_change(x, fd, set, ports);
-	close(fd);
-	return 0;
-}
-
-static void sets_refresh(struct xdp_engine *x, uint32_t port)
-{
-	for (uint32_t set = 0; set < SLUICE_SETS_MAX; set++) {
-		int err;
-
-		if (!(x->wanted[set] >> port & 1))
-			continue;
-		err = set_refresh(x, set);
-		if (err)
-			log_error(x->env.log, "port set %u: %s", set,
-				  strerror(-err));
-	}
-}
-
-static int xdp_set_ports(struct engine *e, uint32_t set, uint64_t ports,
-			 struct why *why)
-{
-	struct xdp_engine *x = engine_of(e);
-	int err;
-
-	if (set >= SLUICE_SETS_MAX)
-		return why_say(why, -EINVAL, "there is no port set %u", set);
-	x->wanted[set] = ports & ~1ull;
-	err = set_refresh(x, set);
-	if (err)
-		return why_say(why, err, "port set %u: %s", set,
-			       strerror(-err));
-	return 0;
-}
-
-/* ---- Ports. ---- */
-
-static void port_up(struct xdp_engine *x, uint32_t no)
-{
-	uint32_t ifindex = x->records[no].ifindex;
-
-	if (bpf_map_update_elem(x->maps.devs, &no, &ifindex, BPF_ANY)) {
-		log_error(x->env.log, "%s: cannot be sent to: %s",
-			  x->records[no].device, strerror(errno));
-		return;
-	}
-	x->up |= 1ull << no;
-	sets_refresh(x, no);
-	sluice_store32_relaxed(&x->records[no].state, SLUICE_PORT_UP);
-}
-
-static void port_down(struct xdp_engine *x, uint32_t no)
-{
-	sluice_store32_relaxed(&x->records[no].state, SLUICE_PORT_DOWN);
-	x->up &= ~(1ull << no);
-	sets_refresh(x, no);
-	bpf_map_delete_elem(x->maps.devs, &no);
-}
-
-/* Lets the timer run while sockets are missing. */
-static void timer_set(struct xdp_engine *x)
-{
-	struct itimerspec t = {0};
-
-	for (uint32_t no = 1; no < SLUICE_PORTS_MAX; no++)
-		if (x->ports[no] && x->ports[no]->n_missing)
-			t.it_interval.tv_nsec = RETRY_NS;
-	t.it_value = t.it_interval;
-	timerfd_settime(x->timer_fd, 0, &t, NULL);
-}
-
-static int port_open(struct xdp_engine *x, uint32_t no, struct why *why)
-{
-	struct xdp_device dev;
-	int err;
-
-	err = xdp_port_open(&x->env, no, &x->records[no], &x->ports[no], why);
-	if (err)
-		return err;
-	timer_set(x);
-	if (!xdp_device_find(x->records[no].device, &dev) && dev.is_running)
-		port_up(x, no);
-	else
-		port_down(x, no);
-	return 0;
-}
-
-static int xdp_port_add(struct engine *e, uint32_t no, struct why *why)
-{
-	struct xdp_engine *x = engine_of(e);
-	int err;
-
-	if (!no || no >= SLUICE_PORTS_MAX)
-		return why_say(why, -EINVAL, "port numbers are 1 to %u",
-			       SLUICE_PORTS_MAX - 1);
-	if (x->added >> no & 1)
-		return why_say(why, -EEXIST, "there is a port %u", no);
-	err = port_open(x, no, why);
-	if (err) {
-		sluice_store32_relaxed(&x->records[no].state,
-				       SLUICE_PORT_FAILED);
-		return err;
-	}
-	x->added |= 1ull << no;
-	return 0;
-}
-
-static void port_stop(struct xdp_engine *x, uint32_t no)
-{
-	port_down(x, no);
-	xdp_port_close(&x->env, x->ports[no], false);
-	x->ports[no] = NULL;
-	x->records[no].xdp_mode = SLUICE_XDP_NONE;
-}
-
-static void xdp_port_del(struct engine *e, uint32_t no)
-{
-	struct xdp_engine *x = engine_of(e);
-
-	if (!no || no >= SLUICE_PORTS_MAX)
-		return;
-	xdp_port_forget(&x->pins, no);
-	port_stop(x, no);
-	x->added &= ~(1ull << no);
-	timer_set(x);
-}
-
-/* Looks at what became of a port's device. */
-static void port_look(struct xdp_engine *x, uint32_t no)
-{
-	struct sluice_port *rec = &x->records[no];
-	struct xdp_device dev = {0};
-	bool was_up = x->up >> no & 1;
-	struct why why = {0};
-
-	if (xdp_device_find(rec->device, &dev))
-		dev.ifindex = 0;
-	if (x->ports[no] && x->ports[no]->ifindex != dev.ifindex) {
-		log_warning(x->env.log, "%s is gone", rec->device);
-		port_stop(x, no);
-	}
-	if (!dev.ifindex)
-		return;
-	if (!x->ports[no]) {
-		if (port_open(x, no, &why))
-			log_error(x->env.log, "%s", why.text);
-		else
-			log_info(x->env.log, "%s is back", rec->device);
-		return;
-	}
-	rec->mtu = dev.mtu;
-	memcpy(rec->mac, dev.mac, sizeof(rec->mac));
-	if (dev.is_running && !was_up)
-		port_up(x, no);
-	if (!dev.is_running && was_up)
-		port_down(x, no);
-}
-
-/* Everything but packets. */
-static void look_around(struct xdp_engine *x)
-{
-	bool news = xdp_watch_news(x->watch_fd);
-	uint64_t n;
-
-	if (read(x->timer_fd, &n, sizeof(n)) == sizeof(n)) {
-		for (uint32_t no = 1; no < SLUICE_PORTS_MAX; no++)
-			if (x->ports[no] && x->ports[no]->n_missing)
-				xdp_port_retry(&x->env, x->ports[no]);
-		timer_set(x);
-	}
-	for (uint32_t no = 1; news && no < SLUICE_PORTS_MAX; no++)
-		if (x->added >> no & 1)
-			port_look(x, no);
 }
 
 /* ---- Packets. ---- */
@@ -324,7 +74,7 @@ static uint32_t xdp_recv(struct engine *e, struct miss *out, uint32_t n)
 			got += port_recv(x->ports[x->turn], out + got, n - got);
 	}
 	if (!got || ++x->n_calls % CALLS_PER_LOOK == 0)
-		look_around(x);
+		xdp_ports_look(x);
 	return got;
 }
 
@@ -398,11 +148,7 @@ static void xdp_close(struct engine *e, bool keep)
 {
 	struct xdp_engine *x = engine_of(e);
 
-	for (uint32_t no = 1; no < SLUICE_PORTS_MAX; no++) {
-		if (x->ports[no] && !keep)
-			port_stop(x, no);
-		xdp_port_close(&x->env, x->ports[no], keep);
-	}
+	xdp_ports_close(x, keep);
 	if (!keep)
 		xdp_pins_remove(&x->pins);
 	xdp_grace_free(x->grace);
@@ -417,9 +163,9 @@ static void xdp_close(struct engine *e, bool keep)
 
 static const struct engine_ops xdp_ops = {
 	.name = "xdp",
-	.port_add = xdp_port_add,
-	.port_del = xdp_port_del,
-	.set_ports = xdp_set_ports,
+	.port_add = xdp_ports_add,
+	.port_del = xdp_ports_del,
+	.set_ports = xdp_ports_set,
 	.fd = xdp_fd,
 	.recv = xdp_recv,
 	.give = xdp_give,
@@ -493,20 +239,6 @@ static int fds_open(struct xdp_engine *x, struct why *why)
 	close(x->timer_fd);
 	close(x->epoll_fd);
 	return why_say(why, err, "cannot watch devices: %s", strerror(-err));
-}
-
-/* What the region and the maps say of an engine before us. */
-static void past_adopt(struct xdp_engine *x)
-{
-	for (uint32_t no = 1; no < SLUICE_PORTS_MAX; no++) {
-		uint32_t ifindex = 0;
-
-		if (!bpf_map_lookup_elem(x->maps.devs, &no, &ifindex) &&
-		    ifindex)
-			x->up |= 1ull << no;
-	}
-	for (uint32_t set = 0; set < SLUICE_SETS_MAX; set++)
-		x->wanted[set] = x->sets[set] & ~1ull;
 }
 
 static int tables_find(struct xdp_engine *x, struct why *why)
@@ -590,7 +322,7 @@ int xdp_engine_open(const struct xdp_engine_conf *conf, struct engine **out,
 	x->env.maps = &x->maps;
 	x->env.tables = &x->tables;
 	x->env.epoll_fd = x->epoll_fd;
-	past_adopt(x);
+	xdp_ports_adopt(x);
 	*out = &x->base;
 	return 0;
 }
