@@ -14,7 +14,7 @@ static void sink(void *ctx, uint32_t port, const uint8_t *data, uint32_t len,
 
 	(void)by_slow;
 	memcpy(&no, data + len - sizeof(no), sizeof(no));
-	l->n_twice += l->out[no % LAB_FRAMES] >> port & 1;
+	l->n_twice += (uint32_t)(l->out[no % LAB_FRAMES] >> port & 1);
 	l->out[no % LAB_FRAMES] |= 1ull << port;
 }
 
