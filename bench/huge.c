@@ -8,9 +8,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -23,6 +21,26 @@ static struct {
 	long added; /* pages; 0 once put back */
 } huge;
 
+/* A signal handler may not call strtol() or snprintf(). */
+static long digits_read(const char *text)
+{
+	long n = 0;
+
+	while (*text >= '0' && *text <= '9')
+		n = n * 10 + (*text++ - '0');
+	return n;
+}
+
+/* Writes n before end; returns where it begins. */
+static char *digits_write(char *end, long n)
+{
+	do {
+		*--end = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	return end;
+}
+
 static long count_read(void)
 {
 	char text[32] = "";
@@ -33,19 +51,20 @@ static long count_read(void)
 		return -1;
 	n = read(fd, text, sizeof(text) - 1);
 	close(fd);
-	return n > 0 ? strtol(text, NULL, 10) : -1;
+	return n > 0 ? digits_read(text) : -1;
 }
 
 static bool count_write(long n)
 {
 	char text[32];
+	char *end = text + sizeof(text);
+	char *start = digits_write(end, n);
 	int fd = open(COUNT_FILE, O_WRONLY | O_CLOEXEC);
-	int len = snprintf(text, sizeof(text), "%ld\n", n);
 	bool ok;
 
 	if (fd < 0)
 		return false;
-	ok = write(fd, text, (size_t)len) == len;
+	ok = write(fd, start, (size_t)(end - start)) == end - start;
 	close(fd);
 	return ok;
 }

@@ -88,7 +88,7 @@ uint32_t peer_find(struct peer *p, const void *keys, uint32_t n, uint64_t *sum)
 	uint64_t hits = 0;
 
 	for (uint32_t i = 0; i < n; i++)
-		each[i] = (const char *)keys + i * p->key_len;
+		each[i] = (const char *)keys + (size_t)i * p->key_len;
 	rte_hash_lookup_bulk_data(p->hash, each, n, &hits, data);
 	for (uint32_t i = 0; i < n; i++)
 		*sum += hits >> i & 1 ? (uintptr_t)data[i] : 0;

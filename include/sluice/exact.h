@@ -109,7 +109,7 @@ SLUICE_INLINE uint32_t sluice_exact_hash(const uint64_t *hash_keys,
 
 	/* gcc leaves it a loop otherwise, at twice the time. */
 #pragma GCC unroll 8
-	for (uint32_t i = 0; i < key_len / 8; i++)
+	for (size_t i = 0; i < key_len / 8; i++)
 		h += (hash_keys[2 * i] + (uint32_t)key[i]) *
 		     (hash_keys[2 * i + 1] + (key[i] >> 32));
 	/*

@@ -168,7 +168,9 @@ SLUICE_INLINE void sluice_exact_doubt_(const struct sluice_exact_view *v,
 		enum sluice_found f = SLUICE_NO;
 
 		if (!same || !(b->none >> i & 1) || !b->hashes[i])
-			f = sluice_exact_find(v, b->keys + i * (key_len / 8),
+			f = sluice_exact_find(v,
+					      b->keys +
+						      (size_t)i * (key_len / 8),
 					      key_len, &out->entries[i]);
 		if (f != SLUICE_YES)
 			out->entries[i] = NULL;
@@ -187,7 +189,7 @@ SLUICE_INLINE void sluice_exact_answer_(const struct sluice_exact_view *v,
 	out->n = b->n;
 	out->busy = 0;
 	for (uint32_t i = 0; i < b->n; i++) {
-		const uint64_t *key = b->keys + i * (key_len / 8);
+		const uint64_t *key = b->keys + (size_t)i * (key_len / 8);
 
 		out->entries[i] = b->at[i];
 		yes |= (uint32_t)sluice_entry_is(b->at[i], key, key_len) << i;

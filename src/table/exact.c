@@ -127,8 +127,9 @@ static int writer_new(struct sluice_exact *s, uint32_t n_max,
 undo_t:
 	table_exact_free(t);
 no_memory:
-	return why_say(why, -ENOMEM, "no memory to write a table of %u entries",
-		       s->n_entries);
+	why_say(why, -ENOMEM, "no memory to write a table of %u entries",
+		s->n_entries);
+	return -ENOMEM;
 }
 
 int table_exact_new(struct region *r, const struct table_exact_conf *conf,

@@ -179,7 +179,7 @@ static void fetch_buckets(const struct table_exact *t, const uint8_t *keys,
 	uint32_t n_buckets = t->view.n_buckets;
 
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t h = exact_hash(t, keys + i * t->view.key_len);
+		uint32_t h = exact_hash(t, keys + (size_t)i * t->view.key_len);
 
 		hashes[i] = h;
 		__builtin_prefetch(exact_slots(t,

@@ -95,7 +95,7 @@ static void scribble(struct hostile *h, struct rng *r)
 		h->mem[rng_below(r, n_words)] = bad_word(r);
 	/* Slots often: hashes that match, and entries that are not there. */
 	for (uint32_t i = 0; i < n; i++)
-		((uint32_t *)h->mem)[2 * rng_below(r, n_words)] =
+		((uint32_t *)h->mem)[2ull * rng_below(r, n_words)] =
 			(uint32_t)bad_word(r);
 }
 
@@ -130,9 +130,9 @@ static uint64_t look(struct hostile *h, struct rng *r,
 	uint64_t sum = 0;
 	uint8_t *entry;
 
-	memset(keys, 0, SLUICE_EXACT_BATCH * SLUICE_KEY_LEN_MAX);
+	memset(keys, 0, (size_t)SLUICE_EXACT_BATCH * SLUICE_KEY_LEN_MAX);
 	for (uint32_t i = 0; i < SLUICE_EXACT_BATCH; i++) {
-		uint64_t *key = keys + i * n_words;
+		uint64_t *key = keys + (size_t)i * n_words;
 
 		key[0] = rng_below(r, N_MAX + 30);
 		if (sluice_exact_find(&h->view, key, h->view.key_len, &entry) ==

@@ -33,7 +33,8 @@ struct exact_path {
 
 struct exact_path *exact_path_new(uint32_t n_buckets)
 {
-	return calloc(1, sizeof(struct exact_path) + n_buckets / 64 * 8 + 8);
+	return calloc(1, sizeof(struct exact_path) +
+				 (n_buckets / 64 + 1) * sizeof(uint64_t));
 }
 
 /* Adds a node unless its bucket is known. */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "base/must.h"
 #include "base/rng.h"
 #include "base/test.h"
 #include "sluice/exact_pipe.h"
@@ -14,6 +15,7 @@
 
 #define WORDS_MAX (SLUICE_KEY_LEN_MAX / 8)
 #define VALUE_WORDS 2u
+#define TWIN_MAX 25002u
 
 struct fixture {
 	struct region *region;
@@ -23,15 +25,13 @@ struct fixture {
 
 /* What should be stored: twin[i] is the value of key i, 0 if there is none. */
 struct twin {
-	uint64_t *values;
+	uint64_t values[TWIN_MAX];
 	uint32_t n_keys;
 	uint32_t n_used;
 };
 
-static bool fixture_init(struct fixture *f, uint32_t n_max, uint16_t key_len)
+static void fixture_init(struct fixture *f, uint32_t n_max, uint16_t key_len)
 {
-	int err;
-
 	f->conf = (struct table_exact_conf){
 		.name = "flows",
 		.kind = SLUICE_TABLE_FLOWS,
@@ -40,14 +40,9 @@ static bool fixture_init(struct fixture *f, uint32_t n_max, uint16_t key_len)
 		.value_len = 8 * VALUE_WORDS,
 		.seed = test_seed(),
 	};
-	err = region_new_memfd("test", table_exact_len(&f->conf) + (1 << 16),
-			       false, &f->region, NULL);
-	CHECK_EQ(err, 0);
-	if (err)
-		return false;
-	err = table_exact_new(f->region, &f->conf, &f->table, NULL);
-	CHECK_EQ(err, 0);
-	return !err;
+	must(!region_new_memfd("test", table_exact_len(&f->conf) + (1 << 16),
+			       false, &f->region, NULL));
+	must(!table_exact_new(f->region, &f->conf, &f->table, NULL));
 }
 
 static void fixture_fini(struct fixture *f)
@@ -68,9 +63,12 @@ static void fixture_adopt(struct fixture *f)
 /* Key number i; keys differ in few bits, as real ones do. */
 static void key_of(uint64_t *key, uint16_t key_len, uint32_t i)
 {
-	for (uint32_t w = 0; w < key_len / 8u; w++)
+	uint32_t n_words = key_len / 8u;
+
+	must(n_words > 0);
+	for (uint32_t w = 0; w < n_words; w++)
 		key[w] = 0x0800000000000000u + w;
-	key[i % (key_len / 8u)] += (uint64_t)i << 8;
+	key[i % n_words] += (uint64_t)i << 8;
 	key[0] ^= (uint64_t)i << 40;
 }
 
@@ -128,7 +126,8 @@ static void reclaim_all(struct fixture *f)
 
 static void twin_init(struct twin *t, uint32_t n_keys)
 {
-	t->values = calloc(n_keys, sizeof(*t->values));
+	must(n_keys <= TWIN_MAX);
+	memset(t->values, 0, sizeof(t->values));
 	t->n_keys = n_keys;
 	t->n_used = 0;
 }
@@ -284,10 +283,9 @@ static void twin_run(uint32_t n_max, uint16_t key_len, uint32_t n_steps)
 {
 	struct rng r = rng_of(test_seed() + n_max + key_len);
 	struct fixture f;
-	struct twin t;
+	static struct twin t;
 
-	if (!fixture_init(&f, n_max, key_len))
-		return;
+	fixture_init(&f, n_max, key_len);
 	twin_init(&t, n_max + n_max / 4 + 2);
 	for (uint32_t i = 0; i < n_steps; i++) {
 		step(&f, &t, &r);
@@ -297,7 +295,6 @@ static void twin_run(uint32_t n_max, uint16_t key_len, uint32_t n_steps)
 			fixture_adopt(&f);
 	}
 	agrees(&f, &t);
-	free(t.values);
 	fixture_fini(&f);
 }
 
@@ -314,11 +311,10 @@ static void two_tables_do_not_mix(void)
 {
 	struct rng r = rng_of(test_seed());
 	struct fixture f[2];
-	struct twin t[2];
+	static struct twin t[2];
 
 	for (uint32_t i = 0; i < 2; i++) {
-		if (!fixture_init(&f[i], 300 + 50 * i, 16))
-			return;
+		fixture_init(&f[i], 300 + 50 * i, 16);
 		twin_init(&t[i], 400);
 	}
 	for (uint32_t i = 0; i < 20000; i++) {
@@ -328,7 +324,6 @@ static void two_tables_do_not_mix(void)
 	}
 	for (uint32_t i = 0; i < 2; i++) {
 		agrees(&f[i], &t[i]);
-		free(t[i].values);
 		fixture_fini(&f[i]);
 	}
 }
@@ -363,7 +358,7 @@ static void keys_in_even_steps_fill_it(void)
 		for (uint32_t i = 0; i < n; i++) {
 			uint64_t key[8] = {i % n_hosts % 4 + 1,
 					   (uint64_t)(i % n_hosts) << 32,
-					   i % n_hosts * 7,
+					   (uint64_t)(i % n_hosts) * 7,
 					   0,
 					   0,
 					   0,
@@ -403,8 +398,7 @@ static void n_max_keys_fit_and_not_one_more(void)
 		uint32_t n_bad = 0;
 		struct fixture f;
 
-		if (!fixture_init(&f, sizes[s], 40))
-			return;
+		fixture_init(&f, sizes[s], 40);
 		for (uint32_t i = 0; i < sizes[s]; i++)
 			n_bad += set(&f, i, i + 2) != 0;
 		for (uint32_t i = 0; i < sizes[s]; i++)
@@ -443,8 +437,7 @@ static void crowded_buckets_fill_to_the_last_slot(void)
 	struct fixture f;
 	uint32_t n = 0;
 
-	if (!fixture_init(&f, 200, 16))
-		return;
+	fixture_init(&f, 200, 16);
 	for (uint32_t i = 0; i < 400; i++) {
 		crowded_key(table_exact_view(f.table), 5, &r, key);
 		n += !table_exact_set(f.table, key, value, NULL);
@@ -462,8 +455,7 @@ static void dead_entries_rest_until_reclaimed(void)
 	uint64_t mark;
 	struct fixture f;
 
-	if (!fixture_init(&f, 10, 8))
-		return;
+	fixture_init(&f, 10, 8);
 	for (uint32_t i = 0; i < 10; i++)
 		CHECK_EQ(set(&f, i, 2), 0);
 	CHECK(del(&f, 3));
@@ -490,8 +482,7 @@ static void an_entry_stays_where_it_is(void)
 	struct fixture f;
 	uint8_t *entry;
 
-	if (!fixture_init(&f, 1000, 24))
-		return;
+	fixture_init(&f, 1000, 24);
 	key_of(key, 24, 0);
 	CHECK_EQ(table_exact_set(f.table, key, value, &entry), 0);
 	for (uint32_t i = 1; i < 1000; i++)
@@ -510,8 +501,7 @@ static void batches_do_what_single_calls_do(void)
 	uint64_t values[TABLE_EXACT_BATCH][VALUE_WORDS];
 	struct fixture f;
 
-	if (!fixture_init(&f, 40, 16))
-		return;
+	fixture_init(&f, 40, 16);
 	for (uint32_t round = 0; round < 3; round++) {
 		for (uint32_t i = 0; i < TABLE_EXACT_BATCH; i++) {
 			key_of(keys[i], 16, 20 * round + i);
@@ -550,8 +540,7 @@ static void what_cannot_be_is_refused(void)
 
 	for (uint32_t i = 0; i < ARRAY_LEN(bad); i++)
 		CHECK_EQ(table_exact_len(&bad[i]), 0);
-	if (!fixture_init(&f, 100, 16))
-		return;
+	fixture_init(&f, 100, 16);
 	CHECK_EQ(table_exact_new(f.region, &bad[0], &t, NULL), -EINVAL);
 	CHECK_EQ(table_exact_new(f.region, &f.conf, &t, NULL), -EEXIST);
 	f.conf.kind = SLUICE_TABLE_MACS;

@@ -352,7 +352,7 @@ static void a_killed_writer_leaves_every_key(void)
 	printf("# %llu writers killed in %u operations with %llu moves\n",
 	       (unsigned long long)r.n_kills, N_STEPS,
 	       (unsigned long long)r.n_moves);
-	CHECK(r.n_kills > 5 * N_STEPS);
+	CHECK(r.n_kills > 5ull * N_STEPS);
 	CHECK(r.n_moves > N_STEPS / 20);
 	rig_fini(&r);
 }
