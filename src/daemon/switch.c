@@ -392,6 +392,7 @@ static void unwatch(struct vswitch *s)
 		close(s->links_fd);
 	if (s->epoll_fd >= 0)
 		close(s->epoll_fd);
+	s->links_fd = s->epoll_fd = -1;
 }
 
 static void ports_tell(struct vswitch *s)
@@ -460,39 +461,58 @@ static int start(struct vswitch *s, const struct config *config,
 	return 0;
 }
 
-int switch_open(const struct config *config, const struct log *log,
-		uint64_t start_ns, struct vswitch **out, struct why *why)
+/* All of it with the engine that was chosen; on failure nothing is left. */
+static int open_with(struct vswitch *s, const struct config *config,
+		     uint64_t start_ns, struct why *why)
 {
-	struct vswitch *s = calloc(1, sizeof(*s));
 	int err;
 
-	if (!s)
-		return why_say(why, -ENOMEM, "no memory");
-	s->log = log;
-	s->epoll_fd = -1;
-	s->links_fd = -1;
-	s->look_ns = UINT64_MAX;
-	err = engines_choose(config, log, &s->kind, why);
-	if (err)
-		goto undo_alloc;
 	other_end(s, config);
 	err = adopt_region(s, config, why);
 	if (err == -ENOENT)
 		err = make_region(s, config, why);
 	if (err)
-		goto undo_alloc;
+		return err;
 	err = start(s, config, start_ns, why);
 	if (err)
-		goto undo_region;
+		region_leave(s);
+	return err;
+}
+
+int switch_open(const struct config *config, const struct log *log,
+		uint64_t start_ns, struct vswitch **out, struct why *why)
+{
+	struct vswitch *s = calloc(1, sizeof(*s));
+	struct why reason = {0};
+	int err;
+
+	if (!s)
+		return why_say(why, -ENOMEM, "no memory");
+	*s = (struct vswitch){.log = log,
+			      .epoll_fd = -1,
+			      .links_fd = -1,
+			      .look_ns = UINT64_MAX};
+	err = engines_choose(config, log, &s->kind, &reason);
+	if (!err)
+		err = open_with(s, config, start_ns, &reason);
+	if (err && err != -EBUSY && s->kind == SLUICE_ENGINE_XDP &&
+	    config->engine == CONFIG_ENGINE_AUTO) {
+		log_warning(log,
+			    "engine xdp does not start, so the slower engine "
+			    "poll does: %s",
+			    reason.text);
+		s->kind = SLUICE_ENGINE_POLL;
+		s->is_adopted = false;
+		reason = (struct why){0};
+		err = open_with(s, config, start_ns, &reason);
+	}
+	if (err) {
+		free(s);
+		return why_say(why, err, "%s", reason.text);
+	}
 	say_started(s, clock_now_ns() - start_ns);
 	*out = s;
 	return 0;
-
-undo_region:
-	region_leave(s);
-undo_alloc:
-	free(s);
-	return err;
 }
 
 void switch_close(struct vswitch *s, bool keep)
