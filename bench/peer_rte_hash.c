@@ -83,8 +83,8 @@ uint32_t peer_add(struct peer *p, const void *keys, uint32_t n)
 
 uint32_t peer_find(struct peer *p, const void *keys, uint32_t n, uint64_t *sum)
 {
-	const void *each[32];
-	void *data[32];
+	const void *each[PEER_BULK_MAX];
+	void *data[PEER_BULK_MAX];
 	uint64_t hits = 0;
 
 	for (uint32_t i = 0; i < n; i++)

@@ -22,7 +22,12 @@ bool peer_start(bool huge);
 struct peer *peer_new(uint32_t n, uint32_t key_len);
 void peer_free(struct peer *p);
 
-/* Keys lie one behind the other; n is at most 32. Return how many went well. */
+#define PEER_BULK_MAX 64u /* keys that it looks up at once at most */
+
+/*
+ * Keys lie one behind the other, at most PEER_BULK_MAX. Return how many went
+ * well.
+ */
 uint32_t peer_add(struct peer *p, const void *keys, uint32_t n);
 uint32_t peer_find(struct peer *p, const void *keys, uint32_t n, uint64_t *sum);
 uint32_t peer_del(struct peer *p, const void *keys, uint32_t n);

@@ -167,7 +167,7 @@ SLUICE_INLINE void sluice_exact_doubt_(const struct sluice_exact_view *v,
 		uint32_t i = (uint32_t)__builtin_ctz(left);
 		enum sluice_found f = SLUICE_NO;
 
-		if (!same || !(b->none >> i & 1) || !b->hashes[i])
+		if (!same || !(b->none >> i & 1))
 			f = sluice_exact_find(v,
 					      b->keys +
 						      (size_t)i * (key_len / 8),
