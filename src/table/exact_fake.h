@@ -45,8 +45,12 @@ static inline void fixture_fini(struct fixture *f)
 /* The table as it lies in the region. */
 static inline struct sluice_exact *shared_of(const struct fixture *f)
 {
-	return region_at(f->region, region_table(f->region, f->conf.kind)->off,
-			 sizeof(struct sluice_exact));
+	const struct sluice_table_desc *d =
+		region_table(f->region, f->conf.kind);
+	struct sluice_exact *shared = region_at(f->region, d->off, d->len);
+
+	must(shared);
+	return shared;
 }
 
 /* The writer dies and another one comes. */
