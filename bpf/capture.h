@@ -83,8 +83,9 @@ static __always_inline bool capture_put(struct xdp_md *ctx, void *ring,
 	return true;
 }
 
-static __noinline int capture_slow(struct xdp_md *ctx, uint32_t port,
-				   uint32_t dir, uint32_t off)
+/* Global, so the verifier looks at it once and not at each call. */
+__noinline int capture_slow(struct xdp_md *ctx, uint32_t port, uint32_t dir,
+			    uint32_t off)
 {
 	struct capture_what what = {.port = port, .dir = dir, .off = off};
 	struct sluice_capture_port *p;

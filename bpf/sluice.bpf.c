@@ -203,7 +203,7 @@ static __always_inline int apply(struct pkt *p, struct sluice_flow *f)
 		return output(p, sluice_act_arg(act));
 	if (kind == SLUICE_ACT_SET)
 		return output_set(p, sluice_act_arg(act));
-	return lose(p, SLUICE_DROP_POLICY);
+	return lose(p, sluice_act_reason(act));
 }
 
 SEC("xdp")

@@ -152,7 +152,7 @@ static void listings_as_text(void)
 	    "  in_port=1,eth_src=02:00:00:00:01:01,"
 	    "eth_dst=02:00:00:00:01:02,");
 	HAS(fake.out,
-	    "         7            660       1   0.000s   0.000s  drop       "
+	    "         7            660       1   0.000s   0.000s  drop:policy"
 	    "  in_port=2,");
 	CHECK(!strstr(fake.out, "in_port=3"));
 	RUNS("-s " FAKE_NAME " show flows", 0);

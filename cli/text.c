@@ -8,10 +8,12 @@
 
 #include "cli/text.h"
 
+
 #include <inttypes.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "sluice/text.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -84,7 +86,12 @@ const char *text_act(const struct sluice_reader *r, uint32_t in_port,
 		snprintf(out, max, "controller");
 		return out;
 	}
-	snprintf(out, max, "drop");
+	if (sluice_act_kind(act) == SLUICE_ACT_DROP) {
+		snprintf(out, max, "drop:%s",
+			 sluice_drop_name(sluice_act_reason(act)));
+		return out;
+	}
+	snprintf(out, max, "drop:%s", sluice_drop_name(SLUICE_DROP_NO_PORT));
 	for (uint32_t p = 0; ports && n < max; p++, ports >>= 1) {
 		if (!(ports & 1))
 			continue;

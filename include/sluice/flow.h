@@ -12,13 +12,14 @@
 
 #include "sluice/atomic.h"
 #include "sluice/key.h"
+#include "sluice/port.h"
 #include "sluice/types.h"
 
 #define SLUICE_SETS_MAX 64u
 #define SLUICE_SET_ALL 0u /* every port that is up */
 
 enum sluice_act_kind {
-	SLUICE_ACT_DROP = 0,   /* counted as SLUICE_DROP_POLICY */
+	SLUICE_ACT_DROP = 0,   /* arg: enum sluice_drop, the reason */
 	SLUICE_ACT_OUTPUT = 1, /* arg: port number */
 	SLUICE_ACT_SET = 2,    /* arg: port set; never to in_port */
 	SLUICE_ACT_SLOW = 3,   /* to the slow path */
@@ -42,6 +43,16 @@ SLUICE_INLINE uint32_t sluice_act_kind(sluice_act a)
 SLUICE_INLINE uint32_t sluice_act_arg(sluice_act a)
 {
 	return (uint32_t)a.w;
+}
+
+/* Under which reason a dropping action counts: POLICY unless it names one. */
+SLUICE_INLINE enum sluice_drop sluice_act_reason(sluice_act a)
+{
+	uint32_t arg = sluice_act_arg(a);
+
+	return arg > SLUICE_DROP_NONE && arg < SLUICE_DROP_N
+		       ? (enum sluice_drop)arg
+		       : SLUICE_DROP_POLICY;
 }
 
 /* Value of SLUICE_TABLE_FLOWS; its key is struct sluice_key. */

@@ -90,7 +90,7 @@ static void known(struct engine_fake *e, uint32_t port, struct sluice_flow *f,
 		flood(e, port, sluice_act_arg(a), data, len);
 		break;
 	default:
-		state_count(&st->drops[SLUICE_DROP_POLICY], 1);
+		state_count(&st->drops[sluice_act_reason(a)], 1);
 	}
 }
 

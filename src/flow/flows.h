@@ -32,7 +32,6 @@ enum flow_side { FLOW_SRC, FLOW_DST, FLOW_SIDES };
 /* What a program says about all packets of a key. */
 struct flow_answer {
 	sluice_act act;
-	enum sluice_drop reason;   /* for the packet at hand, when act drops */
 	uint32_t from[FLOW_SIDES]; /* origins, or FLOW_NO_ORIGIN */
 	bool keep;		   /* a flow may hold it */
 	bool brief; /* the flow leaves after the idle time even when in use */

@@ -251,8 +251,6 @@ static void answer_unicast(const struct learn *l, const struct sluice_key *key,
 	if (l->stations[st].port != key->in_port)
 		out->act =
 			sluice_act_of(SLUICE_ACT_OUTPUT, l->stations[st].port);
-	else
-		out->reason = SLUICE_DROP_POLICY;
 }
 
 void learn_answer(const struct learn *l, const struct sluice_key *key,
@@ -262,7 +260,7 @@ void learn_answer(const struct learn *l, const struct sluice_key *key,
 	uint32_t st = station_find(l, &k);
 
 	*out = (struct flow_answer){
-		.act = sluice_act_of(SLUICE_ACT_DROP, 0),
+		.act = sluice_act_of(SLUICE_ACT_DROP, SLUICE_DROP_POLICY),
 		.from = {FLOW_NO_ORIGIN, FLOW_NO_ORIGIN},
 	};
 	out->brief = st == FLOW_NONE;
@@ -271,7 +269,8 @@ void learn_answer(const struct learn *l, const struct sluice_key *key,
 		    (out->brief || l->stations[st].port == key->in_port);
 	out->from[FLOW_SRC] = out->brief ? bucket_of(l, &k) : st;
 	if (is_reserved(key->eth_dst))
-		out->reason = SLUICE_DROP_RESERVED_MAC;
+		out->act = sluice_act_of(SLUICE_ACT_DROP,
+					 SLUICE_DROP_RESERVED_MAC);
 	else if (is_group(key->eth_dst))
 		out->act = sluice_act_of(SLUICE_ACT_SET, SLUICE_SET_ALL);
 	else

@@ -84,8 +84,7 @@ static void send_set(struct slowpath *s, const struct miss *m, uint32_t set)
 	}
 }
 
-static void act(struct slowpath *s, const struct miss *m, sluice_act a,
-		enum sluice_drop reason)
+static void act(struct slowpath *s, const struct miss *m, sluice_act a)
 {
 	switch (sluice_act_kind(a)) {
 	case SLUICE_ACT_OUTPUT:
@@ -95,7 +94,7 @@ static void act(struct slowpath *s, const struct miss *m, sluice_act a,
 		send_set(s, m, sluice_act_arg(a));
 		break;
 	default:
-		drop(s, m, reason);
+		drop(s, m, sluice_act_reason(a));
 	}
 }
 
@@ -103,7 +102,7 @@ static void take(struct slowpath *s, const struct miss *m,
 		 const struct sluice_key *key, uint64_t now_ns)
 {
 	struct flows *flows = learn_flows(s->learn);
-	struct flow_answer answer = {.reason = SLUICE_DROP_POLICY};
+	struct flow_answer answer;
 	uint32_t flow = flows_find(flows, key);
 
 	if (flow != FLOW_NONE) {
@@ -115,7 +114,7 @@ static void take(struct slowpath *s, const struct miss *m,
 	}
 	if (flow != FLOW_NONE)
 		flows_count(flows, flow, m->len, now_ns);
-	act(s, m, answer.act, answer.reason);
+	act(s, m, answer.act);
 }
 
 /* ---- Rounds. ---- */

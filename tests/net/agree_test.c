@@ -82,7 +82,7 @@ static struct outcome twin_outcome(const uint8_t *frame, uint32_t len)
 	o.n_counted = 1;
 	arg = sluice_act_arg(f->act);
 	if (sluice_act_kind(f->act) == SLUICE_ACT_DROP)
-		o.drop = SLUICE_DROP_POLICY;
+		o.drop = arg ? SLUICE_DROP_RESERVED_MAC : SLUICE_DROP_POLICY;
 	else if (sluice_act_kind(f->act) == SLUICE_ACT_SET && arg == 0)
 		o.ports = 1u << 2 | 1u << 3;
 	else if (sluice_act_kind(f->act) == SLUICE_ACT_OUTPUT &&
@@ -186,6 +186,7 @@ static void some_flow(const uint8_t *frame, uint32_t len)
 		sluice_act_of(SLUICE_ACT_SET, 5),
 		sluice_act_of(SLUICE_ACT_SET, SLUICE_SETS_MAX),
 		sluice_act_of(SLUICE_ACT_DROP, 0),
+		sluice_act_of(SLUICE_ACT_DROP, SLUICE_DROP_RESERVED_MAC),
 		sluice_act_of(SLUICE_ACT_SLOW, 0),
 		sluice_act_of((enum sluice_act_kind)77, 2),
 	};

@@ -128,7 +128,9 @@ static uint32_t twin_run(struct twin *t, const struct frame *f)
 		return twin_output(t, (uint32_t)flow->act.w, f->len);
 	if (flow->act.w >> 56 == SLUICE_ACT_SET)
 		return twin_output_set(t, (uint32_t)flow->act.w, f->len);
-	return twin_lose(t, SLUICE_DROP_POLICY);
+	return twin_lose(t, sluice_act_arg(flow->act) - 1 < SLUICE_DROP_N - 1
+				    ? (enum sluice_drop)flow->act.w
+				    : SLUICE_DROP_POLICY);
 }
 
 static sluice_act some_act(struct rng *r)

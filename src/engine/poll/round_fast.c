@@ -26,7 +26,7 @@ static inline void decide(const struct poll_tables *t, uint32_t in_port,
 		return;
 	}
 	if (kind == SLUICE_ACT_DROP) {
-		v->drop = SLUICE_DROP_POLICY;
+		v->drop = sluice_act_reason(act);
 		return;
 	}
 	if (kind == SLUICE_ACT_OUTPUT)

@@ -61,7 +61,8 @@ static void twin_apply(struct twin *t, uint32_t in, const struct lab_udp *u,
 	uint32_t arg = sluice_act_arg(act), n = 0;
 
 	if (sluice_act_kind(act) == SLUICE_ACT_DROP) {
-		s->drops[SLUICE_DROP_POLICY]++;
+		s->drops[arg && arg < SLUICE_DROP_N ? arg
+						    : SLUICE_DROP_POLICY]++;
 		return;
 	}
 	for (uint32_t i = 1; i <= N_PORTS; i++) {
@@ -121,7 +122,8 @@ static sluice_act some_act(struct rng *r)
 {
 	switch (rng_below(r, 6)) {
 	case 0:
-		return sluice_act_of(SLUICE_ACT_DROP, 0);
+		return sluice_act_of(SLUICE_ACT_DROP,
+				     rng_below(r, SLUICE_DROP_N + 2));
 	case 1:
 		return sluice_act_of(SLUICE_ACT_SLOW, 0);
 	case 2:
