@@ -8,7 +8,6 @@
 
 #include "cli/text.h"
 
-
 #include <inttypes.h>
 #include <string.h>
 
