@@ -49,9 +49,25 @@ int json_rows_close(struct json_rows *j)
 	return j->has_failed ? cli_fail("out of memory") : CLI_OK;
 }
 
-json_t *json_seconds(uint64_t ns)
+void put_num(json_t *o, const char *name, uint64_t v)
 {
-	return json_real((double)(ns / 1000000u) / 1000.0);
+	json_object_set_new(o, name, json_integer((json_int_t)v));
+}
+
+void put_text(json_t *o, const char *name, const char *v)
+{
+	json_object_set_new(o, name, json_string(v));
+}
+
+void put_bool(json_t *o, const char *name, bool v)
+{
+	json_object_set_new(o, name, json_boolean(v));
+}
+
+void put_seconds(json_t *o, const char *name, uint64_t ns)
+{
+	json_object_set_new(o, name,
+			    json_real((double)(ns / 1000000u) / 1000.0));
 }
 
 const char *port_name(const struct sluice_reader *r, uint64_t port,
@@ -72,16 +88,14 @@ uint64_t drops_sum(const struct sluice_port_stats *st)
 	return sum;
 }
 
-json_t *json_drops(const struct sluice_port_stats *st)
+void put_drops(json_t *o, const char *name, const struct sluice_port_stats *st)
 {
-	json_t *o = json_object();
+	json_t *drops = json_object();
 
 	for (uint32_t i = 1; i < SLUICE_DROP_N; i++)
 		if (st->drops[i])
-			json_object_set_new(o, sluice_drop_name(i),
-					    json_integer(
-						    (json_int_t)st->drops[i]));
-	return o;
+			put_num(drops, sluice_drop_name(i), st->drops[i]);
+	json_object_set_new(o, name, drops);
 }
 
 /* The start time is the 20th word behind the name's ')'. */

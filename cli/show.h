@@ -42,8 +42,11 @@ void json_row(struct json_rows *j, json_t *object);
 /* Returns CLI_OK or CLI_FAILED. */
 int json_rows_close(struct json_rows *j);
 
-/* Nanoseconds as seconds with thousandths. */
-json_t *json_seconds(uint64_t ns);
+/* Adds a member; seconds: with thousandths, from nanoseconds. */
+void put_num(json_t *o, const char *name, uint64_t v);
+void put_text(json_t *o, const char *name, const char *v);
+void put_bool(json_t *o, const char *name, bool v);
+void put_seconds(json_t *o, const char *name, uint64_t ns);
 
 /* The name of a port, or "" where there is none. Set out as in text_name(). */
 const char *port_name(const struct sluice_reader *r, uint64_t port,
@@ -52,8 +55,8 @@ const char *port_name(const struct sluice_reader *r, uint64_t port,
 /* All reasons of drops together. */
 uint64_t drops_sum(const struct sluice_port_stats *st);
 
-/* Reasons that have occurred, by name. */
-json_t *json_drops(const struct sluice_port_stats *st);
+/* Adds the reasons that have occurred, by name, as an object of their own. */
+void put_drops(json_t *o, const char *name, const struct sluice_port_stats *st);
 
 /* Is a process that wrote down pid and start time still there? */
 bool process_lives(uint64_t pid, uint64_t start);

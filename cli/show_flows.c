@@ -55,25 +55,22 @@ static json_t *flow_json(const struct show *s, const struct sluice_key *key,
 	uint64_t ports = act_ports(s->r, key->in_port, (sluice_act){f->act});
 	char act[ACT_LEN];
 	json_t *out = json_array();
-	json_t *o;
+	json_t *o = json_object();
 
 	for (uint32_t p = 0; p < SLUICE_PORTS_MAX; p++)
 		if (ports >> p & 1)
 			json_array_append_new(out, json_integer(p));
-	o = json_pack("{sI sI sI sI so so ss so}", /* */
-		      "n_packets",
-		      (json_int_t)(f->n_packets + f->slow_packets), /* */
-		      "n_bytes", (json_int_t)(f->n_bytes + f->slow_bytes),
-		      "slow_packets", (json_int_t)f->slow_packets, /* */
-		      "slow_bytes", (json_int_t)f->slow_bytes,	   /* */
-		      "duration", json_seconds(since(s->now_ns, f->created_ns)),
-		      "idle_age", json_seconds(idle_ns(s, f)), /* */
-		      "actions",
-		      text_act(s->r, key->in_port, (sluice_act){f->act}, act,
-			       sizeof(act)),
-		      "out_ports", out);
-	if (o)
-		json_key(o, key);
+	put_num(o, "n_packets", f->n_packets + f->slow_packets);
+	put_num(o, "n_bytes", f->n_bytes + f->slow_bytes);
+	put_num(o, "slow_packets", f->slow_packets);
+	put_num(o, "slow_bytes", f->slow_bytes);
+	put_seconds(o, "duration", since(s->now_ns, f->created_ns));
+	put_seconds(o, "idle_age", idle_ns(s, f));
+	put_text(o, "actions",
+		 text_act(s->r, key->in_port, (sluice_act){f->act}, act,
+			  sizeof(act)));
+	json_object_set_new(o, "out_ports", out);
+	json_key(o, key);
 	return o;
 }
 

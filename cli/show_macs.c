@@ -22,16 +22,16 @@ static json_t *mac_json(const struct show *s, const struct sluice_mac_key *key,
 			const struct sluice_mac *m)
 {
 	char mac[TEXT_LEN], name[SLUICE_PORT_NAME_LEN];
+	json_t *o = json_object();
 
-	return json_pack("{sI ss si ss so so sI}",		 /* */
-			 "port_no", (json_int_t)m->port,	 /* */
-			 "port", port_name(s->r, m->port, name), /* */
-			 "vlan", (int)key->vlan,		 /* */
-			 "mac", text_mac(key->mac, mac),	 /* */
-			 "age", json_seconds(since(s->now_ns, m->seen_ns)),
-			 "duration",
-			 json_seconds(since(s->now_ns, m->learned_ns)),
-			 "n_moves", (json_int_t)m->n_moves);
+	put_num(o, "port_no", m->port);
+	put_text(o, "port", port_name(s->r, m->port, name));
+	put_num(o, "vlan", key->vlan);
+	put_text(o, "mac", text_mac(key->mac, mac));
+	put_seconds(o, "age", since(s->now_ns, m->seen_ns));
+	put_seconds(o, "duration", since(s->now_ns, m->learned_ns));
+	put_num(o, "n_moves", m->n_moves);
+	return o;
 }
 
 static void mac_text(const struct show *s, const struct sluice_mac_key *key,

@@ -21,27 +21,28 @@ static json_t *port_json(const struct sluice_port *p, uint32_t no,
 {
 	char name[SLUICE_PORT_NAME_LEN], device[SLUICE_PORT_ARG_LEN];
 	char output[SLUICE_PORT_ARG_LEN], mac[TEXT_LEN];
+	json_t *o = json_object();
 
-	return json_pack(
-		"{si ss ss ss ss ss ss ss si si sI sI sI sI sI sI sI sI so}",
-		"port_no", (int)no,					/* */
-		"name", text_name(p->name, sizeof(name), name),		/* */
-		"kind", text_port_kind(p->kind),			/* */
-		"device", text_name(p->device, sizeof(device), device), /* */
-		"output", text_name(p->output, sizeof(output), output), /* */
-		"state", text_port_state(p->state),			/* */
-		"xdp_mode", text_xdp_mode(p->xdp_mode),			/* */
-		"hw_addr", text_mac(p->mac, mac),			/* */
-		"ifindex", (int)p->ifindex, "mtu", (int)p->mtu,		/* */
-		"rx_packets", (json_int_t)st->rx_packets,		/* */
-		"rx_bytes", (json_int_t)st->rx_bytes,			/* */
-		"tx_packets", (json_int_t)st->tx_packets,		/* */
-		"tx_bytes", (json_int_t)st->tx_bytes,			/* */
-		"copies", (json_int_t)st->copies,			/* */
-		"missed", (json_int_t)st->missed,			/* */
-		"dropped", (json_int_t)drops_sum(st),			/* */
-		"rx_lost", (json_int_t)st->rx_lost,			/* */
-		"drops", json_drops(st));
+	put_num(o, "port_no", no);
+	put_text(o, "name", text_name(p->name, sizeof(name), name));
+	put_text(o, "kind", text_port_kind(p->kind));
+	put_text(o, "device", text_name(p->device, sizeof(device), device));
+	put_text(o, "output", text_name(p->output, sizeof(output), output));
+	put_text(o, "state", text_port_state(p->state));
+	put_text(o, "xdp_mode", text_xdp_mode(p->xdp_mode));
+	put_text(o, "hw_addr", text_mac(p->mac, mac));
+	put_num(o, "ifindex", p->ifindex);
+	put_num(o, "mtu", p->mtu);
+	put_num(o, "rx_packets", st->rx_packets);
+	put_num(o, "rx_bytes", st->rx_bytes);
+	put_num(o, "tx_packets", st->tx_packets);
+	put_num(o, "tx_bytes", st->tx_bytes);
+	put_num(o, "copies", st->copies);
+	put_num(o, "missed", st->missed);
+	put_num(o, "dropped", drops_sum(st));
+	put_num(o, "rx_lost", st->rx_lost);
+	put_drops(o, "drops", st);
+	return o;
 }
 
 static void port_text(const struct sluice_port *p, uint32_t no,

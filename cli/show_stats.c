@@ -59,59 +59,48 @@ static void stats_take(const struct sluice_reader *r, struct stats *out)
 	out->poll_lives = process_lives(r->sw->poll_pid, r->sw->poll_start);
 }
 
-static void set_int(json_t *o, const char *name, uint64_t v)
-{
-	json_object_set_new(o, name, json_integer((json_int_t)v));
-}
-
-static json_t *first_packet_json(const struct sluice_switch *sw)
-{
-	if (!sw->first_packet_ns)
-		return json_null();
-	return json_seconds(sw->first_packet_ns - sw->started_ns);
-}
-
 static json_t *stats_json(const struct show *s, const struct stats *t)
 {
 	const struct sluice_region *region = s->r->region;
 	const struct sluice_switch *sw = s->r->sw;
 	char name[SLUICE_NAME_LEN];
-	json_t *o;
+	json_t *o = json_object();
 
-	o = json_pack("{ss ss ss sI sI sb sb so so so}",		   /* */
-		      "name", text_name(region->name, sizeof(name), name), /* */
-		      "engine", text_engine(sw->engine),		   /* */
-		      "memory", text_backing(region->backing),		   /* */
-		      "memory_bytes", (json_int_t)region->len,		   /* */
-		      "page_bytes", (json_int_t)region->page_len,	   /* */
-		      "slow_path_runs", (int)t->slow_lives,		   /* */
-		      "poll_engine_runs", (int)t->poll_lives,		   /* */
-		      "duration", json_seconds(s->now_ns - sw->started_ns),
-		      "first_packet_after", first_packet_json(sw), /* */
-		      "drops", json_drops(&t->sum));
-	if (!o)
-		return NULL;
-	set_int(o, "slow_path_pid", region->writer_pid);
-	set_int(o, "n_restarts", sw->n_restarts);
-	set_int(o, "n_lanes", s->r->n_lanes);
-	set_int(o, "n_ports", t->n_ports);
-	set_int(o, "n_flows", t->n_flows);
-	set_int(o, "max_flows", t->max_flows);
-	set_int(o, "n_flows_added", sw->n_flows_added);
-	set_int(o, "n_flows_removed", sw->n_flows_removed);
-	set_int(o, "n_flows_refused", sw->n_flows_refused);
-	set_int(o, "n_macs", t->n_macs);
-	set_int(o, "max_macs", t->max_macs);
-	set_int(o, "n_macs_refused", sw->n_macs_refused);
-	set_int(o, "rx_packets", t->sum.rx_packets);
-	set_int(o, "rx_bytes", t->sum.rx_bytes);
-	set_int(o, "tx_packets", t->sum.tx_packets);
-	set_int(o, "tx_bytes", t->sum.tx_bytes);
-	set_int(o, "copies", t->sum.copies);
-	set_int(o, "missed", t->sum.missed);
-	set_int(o, "taken", t->sum.taken);
-	set_int(o, "rx_lost", t->sum.rx_lost);
-	set_int(o, "dropped", drops_sum(&t->sum));
+	put_text(o, "name", text_name(region->name, sizeof(name), name));
+	put_text(o, "engine", text_engine(sw->engine));
+	put_text(o, "memory", text_backing(region->backing));
+	put_num(o, "memory_bytes", region->len);
+	put_num(o, "page_bytes", region->page_len);
+	put_bool(o, "slow_path_runs", t->slow_lives);
+	put_bool(o, "poll_engine_runs", t->poll_lives);
+	put_seconds(o, "duration", s->now_ns - sw->started_ns);
+	if (sw->first_packet_ns)
+		put_seconds(o, "first_packet_after",
+			    sw->first_packet_ns - sw->started_ns);
+	else
+		json_object_set_new(o, "first_packet_after", json_null());
+	put_drops(o, "drops", &t->sum);
+	put_num(o, "slow_path_pid", region->writer_pid);
+	put_num(o, "n_restarts", sw->n_restarts);
+	put_num(o, "n_lanes", s->r->n_lanes);
+	put_num(o, "n_ports", t->n_ports);
+	put_num(o, "n_flows", t->n_flows);
+	put_num(o, "max_flows", t->max_flows);
+	put_num(o, "n_flows_added", sw->n_flows_added);
+	put_num(o, "n_flows_removed", sw->n_flows_removed);
+	put_num(o, "n_flows_refused", sw->n_flows_refused);
+	put_num(o, "n_macs", t->n_macs);
+	put_num(o, "max_macs", t->max_macs);
+	put_num(o, "n_macs_refused", sw->n_macs_refused);
+	put_num(o, "rx_packets", t->sum.rx_packets);
+	put_num(o, "rx_bytes", t->sum.rx_bytes);
+	put_num(o, "tx_packets", t->sum.tx_packets);
+	put_num(o, "tx_bytes", t->sum.tx_bytes);
+	put_num(o, "copies", t->sum.copies);
+	put_num(o, "missed", t->sum.missed);
+	put_num(o, "taken", t->sum.taken);
+	put_num(o, "rx_lost", t->sum.rx_lost);
+	put_num(o, "dropped", drops_sum(&t->sum));
 	return o;
 }
 
