@@ -172,23 +172,22 @@ SLUICE_INLINE bool sluice_entry_is(const uint8_t *entry, const uint64_t *key,
 
 #ifdef __bpf__
 /*
- * The slot of a hash, found without branches: which of the eight it is cannot
- * be foretold, and a branch that is mispredicted costs more than all of them.
- * 0: none has the hash. Of two that have it, a mixture.
+ * Which slot has a hash, found without branches: it cannot be foretold, and a
+ * branch that is mispredicted costs more than all of them. 1 to 8; 0: none. Where
+ * several have it, nonsense, but not 0.
  */
 SLUICE_INLINE uint64_t sluice_bucket_hit_(const uint64_t *slots, uint32_t hash)
 {
+	const uint32_t *halves = (const uint32_t *)slots;
 	uint64_t hit = 0;
 
 #pragma unroll
 	for (uint32_t i = 0; i < SLUICE_BUCKET_SLOTS; i++) {
-		/* [exact-slot] */
-		uint64_t s = sluice_load64_acquire(&slots[i]);
-		uint64_t x = (s >> 32) ^ hash;
+		uint64_t x = sluice_load32_acquire(&halves[2 * i + 1]) ^ hash;
 
 		/* Behind clang's back, which would make a branch of it. */
 		__asm__ volatile("" : "+r"(x));
-		hit |= s & (uint64_t)((int64_t)(x - 1) >> 63);
+		hit |= (uint64_t)((int64_t)(x - 1) >> 63) & (i + 1);
 	}
 	return hit;
 }
@@ -203,16 +202,19 @@ SLUICE_INLINE uint8_t *sluice_bucket_find(const struct sluice_exact_view *v,
 
 #ifdef __bpf__
 	uint64_t hit = sluice_bucket_hit_(slots, hash);
+	uint32_t only;
 
 	if (!hit)
 		return NULL;
-	if ((uint32_t)hit - 1 < v->n_entries) {
-		uint8_t *e = sluice_exact_entry(v, (uint32_t)hit - 1);
+	/* [exact-slot] */
+	only = (uint32_t)sluice_load64_acquire(&slots[(hit - 1) & 7]) - 1;
+	if (only < v->n_entries) {
+		uint8_t *e = sluice_exact_entry(v, only);
 
 		if (sluice_entry_is(e, key, key_len))
 			return e;
 	}
-	/* Two slots of this hash, or one that changed: one after the other. */
+	/* Several have this hash, or it changed: look at one after the other. */
 #endif
 	for (uint32_t i = 0; i < SLUICE_BUCKET_SLOTS; i++) {
 		uint64_t s =
