@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 const volatile uint32_t to_ifindex; /* where gen sends */
-const volatile uint32_t n_flows;    /* a power of two */
 const volatile uint8_t host_a, host_b;
+uint32_t n_flows; /* a power of two */
 uint32_t turn;
 uint64_t n_arrived;
 
