@@ -5,7 +5,7 @@
 #include "cli/show.h"
 
 #include <getopt.h>
-#include <inttypes.h>
+#include <netinet/ether.h>
 #include <string.h>
 #include <time.h>
 
@@ -66,8 +66,10 @@ void put_bool(json_t *o, const char *name, bool v)
 
 void put_seconds(json_t *o, const char *name, uint64_t ns)
 {
-	json_object_set_new(o, name,
-			    json_real((double)(ns / 1000000u) / 1000.0));
+	uint64_t whole = ns / 1000000u;
+	double ms = (double)whole;
+
+	json_object_set_new(o, name, json_real(ms / 1000.0));
 }
 
 const char *port_name(const struct sluice_reader *r, uint64_t port,
@@ -98,41 +100,18 @@ void put_drops(json_t *o, const char *name, const struct sluice_port_stats *st)
 	json_object_set_new(o, name, drops);
 }
 
-/* The start time is the 20th word behind the name's ')'. */
 bool process_lives(uint64_t pid, uint64_t start)
 {
-	char path[64], stat[1024];
-	const char *at;
-	uint64_t real = 0;
-	size_t n;
-	FILE *f;
-
-	if (!pid)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/stat", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	n = fread(stat, 1, sizeof(stat) - 1, f);
-	fclose(f);
-	stat[n] = '\0';
-	at = strrchr(stat, ')');
-	for (int i = 0; at && i < 20; i++)
-		at = strchr(at + 1, ' ');
-	return at && sscanf(at, "%" SCNu64, &real) == 1 && real == start;
+	return pid && sluice_process_start(pid) == start;
 }
 
 static bool mac_parse(const char *text, uint8_t mac[6])
 {
-	unsigned b[6];
-	int n = 0;
+	struct ether_addr a;
 
-	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2],
-		   &b[3], &b[4], &b[5], &n) != 6 ||
-	    text[n])
+	if (!ether_aton_r(text, &a))
 		return false;
-	for (int i = 0; i < 6; i++)
-		mac[i] = (uint8_t)b[i];
+	memcpy(mac, &a, 6);
 	return true;
 }
 

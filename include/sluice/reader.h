@@ -84,6 +84,12 @@ void sluice_reader_close(struct sluice_reader *r);
 /* Names of the switches that have a region now; NUL-terminated, at most n. */
 uint32_t sluice_reader_names(char (*out)[SLUICE_NAME_LEN], uint32_t n);
 
+/*
+ * A process's start time in clock ticks since boot, as regions note it beside
+ * a pid; 0: there is no such process, or only its zombie.
+ */
+uint64_t sluice_process_start(uint64_t pid);
+
 /* Sum over the lanes of one port's counters. */
 void sluice_reader_stats(const struct sluice_reader *r, uint32_t port,
 			 struct sluice_port_stats *out);

@@ -39,7 +39,9 @@ static char peek(struct cursor *c)
 {
 	while (c->at < c->end && strchr(" \t\r\n", *c->at) && *c->at)
 		c->at++;
-	return c->at < c->end ? *c->at : '\0';
+	if (c->at == c->end)
+		return '\0';
+	return *c->at;
 }
 
 static bool eat(struct cursor *c, char want)

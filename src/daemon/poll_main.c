@@ -27,6 +27,7 @@
 #include "engine/poll/server.h"
 #include "region/map.h"
 #include "region/region.h"
+#include "sluice/reader.h"
 
 /* How often records and ports are looked at when nothing else happens. */
 #define TICK_NS 250000000ull
@@ -160,7 +161,7 @@ static void sign(struct process *p, uint64_t pid)
 	sluice_store64_release(&sw->poll_pid, 0);
 	if (!pid)
 		return;
-	sluice_store64_release(&sw->poll_start, region_process_start(pid));
+	sluice_store64_release(&sw->poll_start, sluice_process_start(pid));
 	sluice_store64_release(&sw->poll_pid, pid);
 }
 

@@ -77,7 +77,7 @@ static void count_packets(const struct litmus *l)
 	struct region *r = l->writer;
 	struct sluice_port_stats *s =
 		region_at(r, region_table(r, SLUICE_TABLE_STATS)->off,
-			  SAMPLE_LANES * SLUICE_PORTS_MAX * sizeof(*s));
+			  sizeof(*s) * SAMPLE_LANES * SLUICE_PORTS_MAX);
 	struct sluice_exact_view v;
 	uint8_t *entry;
 

@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "region/region.h"
+#include "sluice/reader.h"
 
 #define FIELD_STATE 3
 #define FIELD_START 22
 
-uint64_t region_process_start(uint64_t pid)
+uint64_t sluice_process_start(uint64_t pid)
 {
 	char path[48], line[1024];
 	const char *at;

@@ -26,7 +26,7 @@
 /* The sample's one flow and one address, each found and visited once. */
 static void find_sample(const struct sluice_reader *r)
 {
-	uint64_t key[8], found[8], value[7];
+	uint64_t key[8], found[8], value[7] = {0};
 	uint32_t idx = 0;
 
 	memset(key, SAMPLE_FLOW_BYTE, sizeof(key));
@@ -459,7 +459,7 @@ static void a_later_scribble_leads_nobody_astray(void)
 	sample_make(mem);
 	CHECK_EQ(sluice_reader_open_mem(mem, sizeof(mem), &r, NULL), 0);
 	memset(sample_table(mem, SAMPLE_FLOWS), 0xff, 24);
-	memset(sample_desc(mem, 0), 0xff, 6 * 64);
+	memset(sample_desc(mem, 0), 0xff, 6 * 64ul);
 	sluice_reader_stats(&r, 1, &sum);
 	for (uint32_t idx = 0; idx < SAMPLE_ENTRIES;) {
 		uint64_t key[8], value[7];

@@ -19,6 +19,7 @@
 #include "region/make.h"
 #include "region/map.h"
 #include "sluice/atomic.h"
+#include "sluice/reader.h"
 
 static struct sluice_table_desc *directory(const struct region *r)
 {
@@ -29,7 +30,7 @@ static struct sluice_table_desc *directory(const struct region *r)
 /* Start time first: a pid with a foreign start time counts as dead. */
 static void writer_set(struct sluice_region *h, uint64_t pid)
 {
-	sluice_store64_relaxed(&h->writer_start, region_process_start(pid));
+	sluice_store64_relaxed(&h->writer_start, sluice_process_start(pid));
 	sluice_store64_release(&h->writer_pid, pid);
 }
 
@@ -80,7 +81,7 @@ static int check_adopted(const struct region_map *map,
 				  "the region is a copy, not the memory that "
 				  "it was made in");
 	if (h->writer_pid && h->writer_start &&
-	    region_process_start(h->writer_pid) == h->writer_start)
+	    sluice_process_start(h->writer_pid) == h->writer_start)
 		return region_say(said, -EBUSY,
 				  "process %llu writes this region and lives",
 				  (unsigned long long)h->writer_pid);

@@ -97,7 +97,4 @@ static inline void *region_at(const struct region *r, uint64_t off,
 	return (uint8_t *)r->head + off;
 }
 
-/* A process's start time in clock ticks since boot; 0 if it is dead. */
-uint64_t region_process_start(uint64_t pid);
-
 #endif

@@ -153,8 +153,10 @@ static void a_writer_may_die_at_any_instruction(void)
 	pid_t victim;
 	int status;
 
-	if (!r)
+	if (!r) {
+		free(c.last);
 		return;
+	}
 	c.fd = dup(r->fd);
 	c.live = mmap(NULL, LEN, PROT_READ, MAP_SHARED, r->fd, 0);
 	if (!c.last || c.live == MAP_FAILED)

@@ -44,7 +44,7 @@ static void describes_itself(enum sluice_backing b)
 	CHECK_EQ(h->page_len, 4096);
 	CHECK_EQ(h->generation, 1);
 	CHECK_EQ(h->writer_pid, getpid());
-	CHECK_EQ(h->writer_start, region_process_start((uint64_t)getpid()));
+	CHECK_EQ(h->writer_start, sluice_process_start((uint64_t)getpid()));
 	CHECK_EQ(h->owner_uid, geteuid());
 	CHECK_EQ(h->base_addr,
 		 b == SLUICE_BACKING_ARENA ? (uintptr_t)r->head : 0);
@@ -112,7 +112,7 @@ static void a_memfd_cannot_be_cut_off(void)
 	if (!r)
 		return;
 	CHECK(ftruncate(r->fd, 4096) < 0);
-	CHECK(ftruncate(r->fd, 2 * LEN) < 0);
+	CHECK(ftruncate(r->fd, 2L * LEN) < 0);
 	region_free(r);
 }
 
@@ -329,7 +329,7 @@ static void the_living_are_not_robbed(void)
 	CHECK_EQ(write(b.to_child[1], &c, 1), 1);
 	/* A zombie is dead enough. */
 	CHECK_EQ(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
-	CHECK_EQ(region_process_start((uint64_t)pid), 0);
+	CHECK_EQ(sluice_process_start((uint64_t)pid), 0);
 	CHECK_EQ(region_adopt(b.fd, &r, NULL), 0);
 	CHECK_EQ(waitpid(pid, NULL, 0), pid);
 	region_free(r);

@@ -18,7 +18,7 @@
 #include "sluice/port.h"
 #include "sluice/region.h"
 
-#define SAMPLE_PAGE 4096u
+#define SAMPLE_PAGE 4096ul
 #define SAMPLE_LEN (16u * SAMPLE_PAGE)
 #define SAMPLE_LANES 2u
 #define SAMPLE_N_MAX 2u	   /* of the exact tables */
@@ -118,9 +118,10 @@ static inline void sample_add_exact(void *mem, const char *name, uint32_t kind,
 	x->key_len = (uint32_t)key_len;
 	x->value_len = (uint32_t)value_len;
 	x->buckets_off = sizeof(*x);
-	x->entries_off = sizeof(*x) + SAMPLE_BUCKETS * 64;
+	x->entries_off = sizeof(*x) + SAMPLE_BUCKETS * 64ul;
 	sample_put(x);
-	sample_add(mem, &d, x->entries_off + SAMPLE_ENTRIES * x->entry_len);
+	sample_add(mem, &d,
+		   x->entries_off + (uint64_t)SAMPLE_ENTRIES * x->entry_len);
 }
 
 /* mem: SAMPLE_LEN zeroed bytes, 64-byte aligned. */

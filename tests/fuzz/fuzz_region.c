@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (!len)
 		return 0;
-	mem_len = (1 + data[0] % 32u) * PAGE;
+	mem_len = (1ul + data[0] % 32u) * PAGE;
 	in = (struct input){data + 1, len - 1};
 	mem = aligned_alloc(PAGE, mem_len);
 	if (!mem)

@@ -15,7 +15,7 @@ static uint8_t mem[SAMPLE_LEN] __attribute__((aligned(64)));
 /* The inverse of what fuzz_region.c does. Final zeros go without saying. */
 static int write_input(const char *folder, const char *name)
 {
-	size_t end = SAMPLE_LEN, dir_len = DIR_N * 64;
+	size_t end = SAMPLE_LEN, dir_len = DIR_N * 64ul;
 	char path[512];
 	FILE *f;
 

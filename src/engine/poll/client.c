@@ -32,6 +32,7 @@
 #include "engine/poll/spawn.h"
 #include "port/port.h"
 #include "sluice/flow.h"
+#include "sluice/reader.h"
 
 #define CONNECT_WAIT_NS 3000000000ull /* for a sluice-poll that starts */
 #define ANSWER_WAIT_NS 3000000000ull
@@ -399,7 +400,7 @@ static bool client_grace_done(struct engine *e, uint64_t ticket)
 		return true;
 	/* Inside a round for long: scheduled out, or dead. */
 	pid = sluice_load64_acquire(&sw->poll_pid);
-	return pid == 0 || region_process_start(pid) !=
+	return pid == 0 || sluice_process_start(pid) !=
 				   sluice_load64_relaxed(&sw->poll_start);
 }
 
