@@ -288,7 +288,7 @@ static bool has_unsent(const struct port_xsk *x)
 	       x->tx.cached_prod;
 }
 
-void port_xsk_flush(struct port_xsk *x)
+bool port_xsk_flush(struct port_xsk *x)
 {
 	for (int i = 0; i < FLUSH_TRIES && has_unsent(x); i++) {
 		ssize_t got =
@@ -299,4 +299,5 @@ void port_xsk_flush(struct port_xsk *x)
 			break;
 	}
 	reap(x);
+	return !has_unsent(x);
 }

@@ -14,6 +14,7 @@
  * lost in the kernel; port_xsk_lost() counts such.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/annotate.h"
@@ -85,7 +86,10 @@ uint64_t port_xsk_lost(struct port_xsk *x);
 int port_xsk_send(struct port_xsk *x, const uint8_t *data, uint32_t len)
 	MUST_USE;
 
-/* Sends what is queued; what the device cannot take now stays queued. */
-void port_xsk_flush(struct port_xsk *x);
+/*
+ * Sends what is queued. False: the device could not take all of it now; the
+ * rest stays queued, so call again a little later.
+ */
+bool port_xsk_flush(struct port_xsk *x);
 
 #endif

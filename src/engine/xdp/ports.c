@@ -22,7 +22,10 @@
 #include "engine/xdp/watch.h"
 #include "sluice/atomic.h"
 
-enum { RETRY_NS = 20000000 }; /* between tries to get a busy queue */
+enum {
+	RETRY_NS = 20000000, /* between tries to get a busy queue */
+	RESEND_NS = 1000000, /* between tries to send to a congested device */
+};
 
 /* ---- Port sets. ---- */
 
@@ -114,13 +117,16 @@ static void port_down(struct xdp_engine *x, uint32_t no)
 	bpf_map_delete_elem(x->maps.devs, &no);
 }
 
-/* Lets the timer run while sockets are missing. */
+/* Lets the timer run while sockets are missing, or frames unsent. */
 static void timer_set(struct xdp_engine *x)
 {
 	struct itimerspec t = {0};
 
+	if (x->has_unsent)
+		t.it_interval.tv_nsec = RESEND_NS;
+
 	for (uint32_t no = 1; no < SLUICE_PORTS_MAX; no++)
-		if (x->ports[no] && x->ports[no]->n_missing)
+		if (x->ports[no] && x->ports[no]->n_missing && !x->has_unsent)
 			t.it_interval.tv_nsec = RETRY_NS;
 	t.it_value = t.it_interval;
 	timerfd_settime(x->timer_fd, 0, &t, NULL);
@@ -233,6 +239,19 @@ static void port_look(struct xdp_engine *x, uint32_t no)
 		port_down(x, no);
 }
 
+void xdp_ports_flush(struct xdp_engine *x)
+{
+	bool had_unsent = x->has_unsent;
+
+	x->has_unsent = false;
+	for (uint32_t no = 1; no < SLUICE_PORTS_MAX; no++)
+		if (x->up >> no & 1 && x->ports[no] && x->ports[no]->socks[0] &&
+		    !port_xsk_flush(x->ports[no]->socks[0]))
+			x->has_unsent = true;
+	if (x->has_unsent != had_unsent)
+		timer_set(x);
+}
+
 void xdp_ports_look(struct xdp_engine *x)
 {
 	bool news = xdp_watch_news(x->watch_fd);
@@ -242,6 +261,7 @@ void xdp_ports_look(struct xdp_engine *x)
 		for (uint32_t no = 1; no < SLUICE_PORTS_MAX; no++)
 			if (x->ports[no] && x->ports[no]->n_missing)
 				xdp_port_retry(&x->env, x->ports[no]);
+		xdp_ports_flush(x);
 		timer_set(x);
 	}
 	for (uint32_t no = 1; news && no < SLUICE_PORTS_MAX; no++)

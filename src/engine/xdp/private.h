@@ -39,6 +39,7 @@ struct xdp_engine {
 	struct xdp_port *ports[SLUICE_PORTS_MAX]; /* NULL: no device now */
 	uint32_t turn; /* the port whose misses are taken first */
 	uint32_t n_calls;
+	bool has_unsent; /* the last flush left frames with us */
 };
 
 static inline struct xdp_engine *engine_of(struct engine *e)
@@ -58,7 +59,10 @@ void xdp_ports_adopt(struct xdp_engine *x);
 /* Closes all ports; with keep they go on without us. */
 void xdp_ports_close(struct xdp_engine *x, bool keep);
 
-/* Looks for news of devices, and tries again to open sockets. */
+/* Sends what is queued; what cannot be sent now is tried again by look. */
+void xdp_ports_flush(struct xdp_engine *x);
+
+/* Looks for news of devices, and tries again what did not work. */
 void xdp_ports_look(struct xdp_engine *x);
 
 #endif

@@ -125,11 +125,7 @@ static enum sluice_drop xdp_send(struct engine *e, uint32_t port,
 
 static void xdp_flush(struct engine *e)
 {
-	struct xdp_engine *x = engine_of(e);
-
-	for (uint32_t no = 1; no < SLUICE_PORTS_MAX; no++)
-		if (x->ports[no] && x->ports[no]->socks[0])
-			port_xsk_flush(x->ports[no]->socks[0]);
+	xdp_ports_flush(engine_of(e));
 }
 
 static uint64_t xdp_grace_start_(struct engine *e)
