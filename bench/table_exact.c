@@ -10,9 +10,11 @@
  *     insert/N/K        new keys, until 90 % of our slots are in use
  *     delete/N/K        all N keys, in another random order
  *     machine/..        random reads of as much memory as our buckets and
- *                       entries take: independent ones, and two-lines, one that
- *                       names the other, one batch of 32 after the other (the
- *                       limit of the lookups) and with three batches under way
+ *                       entries take: one-line, independent ones; two-lines, one
+ *                       that names the other, in batches of 32 one after the
+ *                       other, which the lookups have as their limit;
+ *                       two-lines-piped, with three batches under way: what
+ *                       overlaps its batches may pass the former, never this
  *
  * Both tables are made for N entries and hold N at the lookups, which is 95 % of
  * our slots. A key is built from its number right before it is used, on both
