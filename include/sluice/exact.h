@@ -184,7 +184,6 @@ SLUICE_INLINE uint64_t sluice_bucket_hit_(const uint64_t *slots, uint32_t hash)
 #pragma unroll
 	for (uint32_t i = 0; i < SLUICE_BUCKET_SLOTS; i++) {
 		uint64_t x = sluice_load32_acquire(&halves[2 * i + 1]) ^ hash;
-
 		/* Behind clang's back, which would make a branch of it. */
 		__asm__ volatile("" : "+r"(x));
 		hit |= (uint64_t)((int64_t)(x - 1) >> 63) & (i + 1);

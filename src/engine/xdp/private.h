@@ -24,7 +24,6 @@ struct xdp_engine {
 	struct xdp_port_env env;
 	struct xdp_capture capture;
 	struct xdp_grace *grace;
-	int epoll_fd;
 	int timer_fd;
 	int watch_fd;
 

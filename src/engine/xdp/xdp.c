@@ -34,7 +34,7 @@ static void count(uint64_t *word, uint64_t n)
 
 static int xdp_fd(struct engine *e)
 {
-	return engine_of(e)->epoll_fd;
+	return engine_of(e)->env.epoll_fd;
 }
 
 static uint64_t cookie_of(uint32_t no, uint32_t queue, uint32_t id)
@@ -151,7 +151,7 @@ static void xdp_close(struct engine *e, bool keep)
 	xdp_capture_fini(&x->capture);
 	close(x->watch_fd);
 	close(x->timer_fd);
-	close(x->epoll_fd);
+	close(x->env.epoll_fd);
 	xdp_maps_close(&x->maps);
 	xdp_pins_close(&x->pins);
 	free(x);
@@ -209,7 +209,7 @@ static int fd_watch(struct xdp_engine *x, int fd)
 
 	if (fd < 0)
 		return -errno;
-	return epoll_ctl(x->epoll_fd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
+	return epoll_ctl(x->env.epoll_fd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
 }
 
 static int fds_open(struct xdp_engine *x, struct why *why)
@@ -217,8 +217,8 @@ static int fds_open(struct xdp_engine *x, struct why *why)
 	int err = 0;
 
 	x->timer_fd = x->watch_fd = -1;
-	x->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (x->epoll_fd < 0)
+	x->env.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (x->env.epoll_fd < 0)
 		err = -errno;
 	if (!err) {
 		x->timer_fd = timerfd_create(CLOCK_MONOTONIC,
@@ -233,7 +233,7 @@ static int fds_open(struct xdp_engine *x, struct why *why)
 		return 0;
 	close(x->watch_fd);
 	close(x->timer_fd);
-	close(x->epoll_fd);
+	close(x->env.epoll_fd);
 	return why_say(why, err, "cannot watch devices: %s", strerror(-err));
 }
 
@@ -285,7 +285,7 @@ static int parts_open(struct xdp_engine *x, struct why *why)
 undo_fds:
 	close(x->watch_fd);
 	close(x->timer_fd);
-	close(x->epoll_fd);
+	close(x->env.epoll_fd);
 undo_maps:
 	xdp_maps_close(&x->maps);
 undo_pins:
@@ -317,7 +317,6 @@ int xdp_engine_open(const struct xdp_engine_conf *conf, struct engine **out,
 	x->env.pins = &x->pins;
 	x->env.maps = &x->maps;
 	x->env.tables = &x->tables;
-	x->env.epoll_fd = x->epoll_fd;
 	xdp_ports_adopt(x);
 	*out = &x->base;
 	return 0;
