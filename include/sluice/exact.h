@@ -15,7 +15,9 @@
  *     entry    head 8 | key key_len | value value_len        0: empty
  *
  * Both bucket numbers follow from the hash, so the writer moves a slot without
- * touching its entry. The hash is Multilinear-HM (Lemire and Kaser, "Strongly
+ * touching its entry. So does a key's home, the slot that the writer takes if it
+ * is free and a reader looks at first: while a table is not crowded, that is
+ * the only look. The hash is Multilinear-HM (Lemire and Kaser, "Strongly
  * universal string hashing is fast", 2014) under 64-bit keys drawn per table:
  * two keys chosen without knowing them collide with probability 2^-32.
  *
@@ -46,6 +48,10 @@
 
 #include "sluice/atomic.h"
 #include "sluice/types.h"
+
+#ifdef __bpf__
+#include "sluice/exact_bpf.h"
+#endif
 
 #define SLUICE_KEY_LEN_MAX 64u /* bytes */
 #define SLUICE_BUCKET_SLOTS 8u
@@ -127,6 +133,12 @@ SLUICE_INLINE uint32_t sluice_exact_bucket1(uint32_t hash, uint32_t n_buckets)
 	return (uint32_t)(((uint64_t)hash * n_buckets) >> 32);
 }
 
+/* The slot of a bucket in which a key lies unless it was taken: a hint. */
+SLUICE_INLINE uint32_t sluice_exact_home(uint32_t hash)
+{
+	return hash % SLUICE_BUCKET_SLOTS;
+}
+
 /* The other bucket of a hash; differs from the first when there are two. */
 SLUICE_INLINE uint32_t sluice_exact_bucket2(uint32_t hash, uint32_t n_buckets)
 {
@@ -170,27 +182,21 @@ SLUICE_INLINE bool sluice_entry_is(const uint8_t *entry, const uint64_t *key,
 	return !diff;
 }
 
-#ifdef __bpf__
-/*
- * Which slot has a hash, found without branches: it cannot be foretold, and a
- * branch that is mispredicted costs more than all of them. 1 to 8; 0: none. Where
- * several have it, nonsense, but not 0.
- */
-SLUICE_INLINE uint64_t sluice_bucket_hit_(const uint64_t *slots, uint32_t hash)
+/* The entry of a slot if it is the key's; else NULL. */
+SLUICE_INLINE uint8_t *sluice_slot_find_(const struct sluice_exact_view *v,
+					 const uint64_t *slot, uint32_t hash,
+					 const uint64_t *key, uint32_t key_len)
 {
-	const uint32_t *halves = (const uint32_t *)slots;
-	uint64_t hit = 0;
+	uint64_t s = sluice_load64_acquire(slot); /* [exact-slot] */
+	uint32_t idx = (uint32_t)s - 1;
+	uint8_t *e;
 
-#pragma unroll
-	for (uint32_t i = 0; i < SLUICE_BUCKET_SLOTS; i++) {
-		uint64_t x = sluice_load32_acquire(&halves[2 * i + 1]) ^ hash;
-		/* Behind clang's back, which would make a branch of it. */
-		__asm__ volatile("" : "+r"(x));
-		hit |= (uint64_t)((int64_t)(x - 1) >> 63) & (i + 1);
-	}
-	return hit;
+	/* An empty slot gives the largest idx: outside, like a lie. */
+	if (s >> 32 != hash || idx >= v->n_entries)
+		return NULL;
+	e = sluice_exact_entry(v, idx);
+	return sluice_entry_is(e, key, key_len) ? e : NULL;
 }
-#endif
 
 /* One look at one bucket. Returns the entry, or NULL. */
 SLUICE_INLINE uint8_t *sluice_bucket_find(const struct sluice_exact_view *v,
@@ -198,44 +204,26 @@ SLUICE_INLINE uint8_t *sluice_bucket_find(const struct sluice_exact_view *v,
 					  const uint64_t *key, uint32_t key_len)
 {
 	const uint64_t *slots = v->buckets + (uint64_t)bucket * 8;
+	uint8_t *e = NULL;
 
 #ifdef __bpf__
 	uint64_t hit = sluice_bucket_hit_(slots, hash);
-	uint32_t only;
 
 	if (!hit)
 		return NULL;
-	/* [exact-slot] */
-	only = (uint32_t)sluice_load64_acquire(&slots[(hit - 1) & 7]) - 1;
-	if (only < v->n_entries) {
-		uint8_t *e = sluice_exact_entry(v, only);
-
-		if (sluice_entry_is(e, key, key_len))
-			return e;
-	}
+	e = sluice_slot_find_(v, &slots[(hit - 1) & 7], hash, key, key_len);
 	/* Several have this hash, or it changed: look at one after the other. */
 #endif
-	for (uint32_t i = 0; i < SLUICE_BUCKET_SLOTS; i++) {
-		uint64_t s =
-			sluice_load64_acquire(&slots[i]); /* [exact-slot] */
-		uint32_t idx = (uint32_t)s - 1;
-		uint8_t *e;
-
-		/* An empty slot gives the largest idx: outside, like a lie. */
-		if (s >> 32 != hash || idx >= v->n_entries)
-			continue;
-		e = sluice_exact_entry(v, idx);
-		if (sluice_entry_is(e, key, key_len))
-			return e;
-	}
-	return NULL;
+	for (uint32_t i = 0; !e && i < SLUICE_BUCKET_SLOTS; i++)
+		e = sluice_slot_find_(v, &slots[i], hash, key, key_len);
+	return e;
 }
 
 /*
  * Finds the entry of a key. Wait-free. Give key_len as a constant: the loops
  * then unroll; it must equal v->key_len.
  *
- * entry    set on SLUICE_YES only. It may be counted into until the reader's
+ * entry    the entry on SLUICE_YES, else of no meaning. It may be counted into until the reader's
  *          next quiescent state; who has none copies with sluice_exact_get().
  */
 SLUICE_INLINE enum sluice_found
@@ -246,6 +234,11 @@ sluice_exact_find(const struct sluice_exact_view *v, const void *key,
 	uint32_t b1 = sluice_exact_bucket1(hash, v->n_buckets);
 	uint32_t b2 = sluice_exact_bucket2(hash, v->n_buckets);
 
+	*entry = sluice_slot_find_(
+		v, &v->buckets[(uint64_t)b1 * 8 + sluice_exact_home(hash)],
+		hash, key, key_len);
+	if (*entry)
+		return SLUICE_YES;
 #ifdef __bpf__
 	/* BPF knows no prefetch; a load that nobody waits for is one. */
 	(void)sluice_load64_relaxed(&v->buckets[(uint64_t)b2 * 8]);

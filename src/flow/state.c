@@ -77,7 +77,7 @@ uint64_t state_region_len(const struct state_conf *conf)
 	for (uint32_t i = 0; i < N_ARRAYS; i++)
 		len += (uint64_t)arrays[i].n_max * arrays[i].value_len;
 	/* Each table begins on a cache line. */
-	len += flows_len + macs_len + 6ul * CACHE_LINE;
+	len += flows_len + macs_len + 6ul * REGION_TABLE_ALIGN;
 	return len > SLUICE_REGION_LEN_MAX ? 0 : len;
 }
 

@@ -154,7 +154,8 @@ int region_table_add(struct region *r, const struct sluice_table_desc *desc,
 			       "region can have",
 			       desc->name, SLUICE_TABLES_MAX);
 	if (n)
-		at = (d[-1].off + d[-1].len + 63) / 64 * 64;
+		at = (d[-1].off + d[-1].len + REGION_TABLE_ALIGN - 1) /
+		     REGION_TABLE_ALIGN * REGION_TABLE_ALIGN;
 	if (desc->len > r->len - at)
 		return why_say(why, -ENOSPC,
 			       "table '%s' takes %llu bytes, the region has "

@@ -72,9 +72,12 @@ void region_free(struct region *r);
 
 /* ---- Tables. The writer only. ---- */
 
+/* Bytes; two cache lines, which many machines fetch together. */
+#define REGION_TABLE_ALIGN 128u
+
 /*
- * Adds a table: zeroed memory of desc->len bytes, 64-byte aligned. desc->off is
- * ignored on the way in. Nobody sees it yet: fill the memory, then call
+ * Adds a table: zeroed memory of desc->len bytes, at a multiple of
+ * REGION_TABLE_ALIGN. desc->off is ignored on the way in. Nobody sees it yet: fill the memory, then call
  * region_table_publish(). A table that was not published is forgotten.
  *
  * off      set on success: bytes from the region's start

@@ -59,12 +59,21 @@ static bool conf_ok(const struct table_exact_conf *c)
 	       c->value_len <= VALUE_LEN_MAX && c->value_len % 8 == 0;
 }
 
+/* An entry of two lines lies in two that are fetched together. */
+static uint64_t entries_off_of(uint32_t n_max)
+{
+	uint64_t len = sizeof(struct sluice_exact) +
+		       (uint64_t)n_buckets_of(n_max) * SLUICE_CACHE_LINE;
+
+	return (len + REGION_TABLE_ALIGN - 1) / REGION_TABLE_ALIGN *
+	       REGION_TABLE_ALIGN;
+}
+
 uint64_t table_exact_len(const struct table_exact_conf *conf)
 {
 	if (!conf_ok(conf))
 		return 0;
-	return sizeof(struct sluice_exact) +
-	       (uint64_t)n_buckets_of(conf->n_max) * SLUICE_CACHE_LINE +
+	return entries_off_of(conf->n_max) +
 	       (uint64_t)n_entries_of(conf->n_max) *
 		       entry_len_of(conf->key_len, conf->value_len);
 }
@@ -79,8 +88,7 @@ static void shape(struct sluice_exact *s, const struct table_exact_conf *conf)
 	s->key_len = conf->key_len;
 	s->value_len = conf->value_len;
 	s->buckets_off = sizeof(*s);
-	s->entries_off =
-		sizeof(*s) + (uint64_t)s->n_buckets * SLUICE_CACHE_LINE;
+	s->entries_off = entries_off_of(conf->n_max);
 	for (uint32_t i = 0; i < SLUICE_EXACT_HASH_KEYS; i++)
 		s->hash_keys[i] = rng_next(&rng);
 }

@@ -10,14 +10,19 @@
 
 #include <errno.h>
 
-uint64_t *exact_empty(const struct table_exact *t, uint32_t bucket)
+uint64_t *exact_empty(const struct table_exact *t, uint32_t bucket,
+		      uint32_t hash)
 {
 	uint64_t *slots = exact_slots(t, bucket);
+	uint32_t home = sluice_exact_home(hash);
 	uint32_t empty = 0;
 
 	for (uint32_t i = 0; i < SLUICE_BUCKET_SLOTS; i++)
 		empty |= (uint32_t)(slots[i] == 0) << i;
-	return empty ? &slots[__builtin_ctz(empty)] : NULL;
+	if (!empty)
+		return NULL;
+	return &slots[empty >> home & 1 ? home
+					: (uint32_t)__builtin_ctz(empty)];
 }
 
 void exact_spare_push(struct exact_spare *s, uint32_t idx)
@@ -107,10 +112,10 @@ static uint64_t *key_slot(const struct table_exact *t, uint32_t hash,
 static uint64_t *room(struct table_exact *t, uint32_t hash)
 {
 	uint32_t n = t->view.n_buckets;
-	uint64_t *slot = exact_empty(t, sluice_exact_bucket1(hash, n));
+	uint64_t *slot = exact_empty(t, sluice_exact_bucket1(hash, n), hash);
 
 	if (!slot)
-		slot = exact_empty(t, sluice_exact_bucket2(hash, n));
+		slot = exact_empty(t, sluice_exact_bucket2(hash, n), hash);
 	if (!slot)
 		slot = exact_path_clear(t, hash);
 	return slot;

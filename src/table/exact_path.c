@@ -98,7 +98,7 @@ uint64_t *exact_path_clear(struct table_exact *t, uint32_t hash)
 	add(p, sluice_exact_bucket1(hash, t->view.n_buckets), 0, 0);
 	add(p, sluice_exact_bucket2(hash, t->view.n_buckets), 1, 0);
 	for (uint32_t i = 0; i < p->n && !found; i++) {
-		uint64_t *empty = exact_empty(t, p->nodes[i].bucket);
+		uint64_t *empty = exact_empty(t, p->nodes[i].bucket, hash);
 
 		if (empty)
 			found = walk(t, i, empty);

@@ -94,8 +94,9 @@ static inline uint32_t exact_other(const struct table_exact *t, uint64_t slot,
 	return sluice_exact_bucket2(hash, t->view.n_buckets);
 }
 
-/* An empty slot of a bucket, or NULL. */
-uint64_t *exact_empty(const struct table_exact *t, uint32_t bucket);
+/* An empty slot of a bucket, the home of the hash if it can be; or NULL. */
+uint64_t *exact_empty(const struct table_exact *t, uint32_t bucket,
+		      uint32_t hash);
 
 /* Marks an entry dead, of the next generation, and lays it to rest. */
 void exact_rest(struct table_exact *t, uint32_t idx);
