@@ -2,8 +2,9 @@
 /*
  * The kernel tells an arena's size and address, so nothing needs to be read
  * before it is mapped. A memfd must be sealed against shrinking, or its maker
- * could make every access of ours a SIGBUS. A plain file cannot be sealed: it
- * is taken as the copy of a region that nobody changes.
+ * could make every access of ours a SIGBUS. What cannot be sealed, a plain file
+ * (on tmpfs it says so: F_SEAL_SEAL), is taken as the copy of a region that
+ * nobody changes.
  */
 #include "region/map.h"
 
@@ -52,7 +53,7 @@ static int map_file(int fd, int prot, struct region_map *out,
 				  "no region: neither a BPF arena nor a memfd "
 				  "nor a file");
 	seals = fcntl(fd, F_GET_SEALS);
-	if (seals >= 0 && !(seals & F_SEAL_SHRINK))
+	if (seals >= 0 && !(seals & (F_SEAL_SHRINK | F_SEAL_SEAL)))
 		return region_say(why, -EINVAL,
 				  "the memfd is not sealed against shrinking");
 	if (st.st_size <= 0)

@@ -156,10 +156,10 @@ static void a_full_region_says_so_and_stays(void)
 	CHECK_EQ(region_table_add(r, &d, &off, NULL), -ENOSPC);
 	CHECK_EQ(r->head->used_len, SLUICE_TABLES_OFF);
 	CHECK_EQ(off, 0);
-	d.len = LEN - SLUICE_TABLES_OFF - 64;
+	d.len = LEN - SLUICE_TABLES_OFF - REGION_TABLE_ALIGN;
 	CHECK_EQ(region_table_add(r, &d, &off, NULL), 0);
 	region_table_publish(r);
-	d = some_table(2, 64);
+	d = some_table(2, REGION_TABLE_ALIGN);
 	CHECK_EQ(region_table_add(r, &d, &off, NULL), 0);
 	region_table_publish(r);
 	d = some_table(3, 1);
@@ -487,7 +487,7 @@ static void tables_never_overlap(void)
 	for (uint32_t kind = 1; kind < 200; kind++) {
 		struct sluice_table_desc d =
 			some_table(kind, 1 + rng_below(&g, 30000));
-		uint64_t at = (end + 63) / 64 * 64;
+		uint64_t at = end + (0 - end) % REGION_TABLE_ALIGN;
 		bool fits = at + d.len <= LEN &&
 			    r->head->n_tables < SLUICE_TABLES_MAX;
 		uint32_t off = 0;
