@@ -6,7 +6,7 @@
  * may be missing, and none have another's value.
  *
  * In a small table each key is moved often; a large one does not fit into the
- * caches. -n MILLIONS of lookups in each; 25 without it.
+ * caches. -n MILLIONS of lookups in each; 50 without it.
  */
 
 #include <bpf/bpf.h>
@@ -25,7 +25,7 @@
 
 enum { LOOKS = 1000 }; /* in one run of the program */
 
-static uint32_t n_millions = 25;
+static uint32_t n_millions = 50;
 
 struct probe_key {
 	uint64_t a, b;
