@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# The learning switch with real hosts: a station that moves is followed at once,
+# flows that go idle leave, and who knows nobody is flooded to.
+# Usage: learning.sh BUILD-FOLDER ENGINE
+
+set -u
+build=$(realpath "$1")
+engine=$2
+. "$(dirname "$0")/tap.sh"
+. "$(dirname "$0")/../../devtools/netlab.sh"
+[ "$(id -u)" = 0 ] || skip_all "needs root: namespaces and BPF"
+[ "$engine" != xdp ] || lab_has_arenas ||
+	skip_all "needs Linux 6.9 or later: BPF arenas; this is $(uname -r)"
+
+lab_new
+lab_host 1
+lab_host 2
+lab_host 3
+lab_config "\"engine\": \"$engine\", \"flow-idle-timeout\": 1,"
+switch_start
+
+mac_port() {
+	sluice show macs --json | jq -r ".[] | select(.mac == \"$1\") | .port"
+}
+pings() { $(at h1) ping -q -c 3 -i 0.1 -W 1 10.0.0.2 >/dev/null; }
+
+check "host 1 reaches host 2" pings
+check "host 2's address is learned at its port" \
+	[ "$(mac_port 02:00:00:00:00:02)" = h2 ]
+
+# Host 3 becomes host 2, as a virtual machine does that migrates, and says so by
+# its first packet. Host 1 knows nothing of it.
+ip -n "$lab-h2" link set eth0 down
+ip -n "$lab-h3" link set eth0 address 02:00:00:00:00:02
+ip -n "$lab-h3" addr add 10.0.0.2/24 dev eth0
+$(at h3) ping -q -c 1 -W 1 -I 10.0.0.2 10.0.0.1 >/dev/null
+check "its address is at host 3's port now" \
+	[ "$(mac_port 02:00:00:00:00:02)" = h3 ]
+check "the very next packets of host 1 go there" pings
+check "nothing flaps" \
+	[ "$(sluice show macs --json | jq '[.[].n_moves] | max')" -le 1 ]
+
+ip -n "$lab-h1" link set eth0 down
+ip -n "$lab-h3" link set eth0 down
+lab_wait 5 "flows do not leave" "sluice show flows --json | jq -se '.[0] == []'"
+check "idle flows have left" [ "$(sluice show flows --json | jq length)" = 0 ]
+check "packets are conserved" eval 'sluice show stats --json |
+	jq -e ".[0] | .rx_packets + .copies ==
+		.tx_packets + .dropped + .missed - .taken" >/dev/null'
+tap_done
