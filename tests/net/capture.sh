@@ -8,25 +8,16 @@
 #
 # Usage: capture.sh BUILD-FOLDER ENGINE
 
-set -u
-build=$(realpath "$1")
-engine=$2
-here=$(realpath "$(dirname "$0")")
-. "$here/../scenario/tap.sh"
-. "$here/../../devtools/netlab.sh"
-[ "$(id -u)" = 0 ] || skip_all "needs root: namespaces and packet sockets"
+. "$(dirname "$0")/../scenario/start.sh"
 command -v tcpdump >/dev/null || skip_all "needs tcpdump"
 
 lab_new
 lab_host 1
 lab_host 2
-lab_config "\"engine\": \"$([ "$engine" = xdp ] && echo auto || echo poll)\","
+lab_config "\"engine\": \"$engine\","
 ip -n "$lab-h1" neigh add 10.0.0.2 lladdr 02:00:00:00:00:02 dev eth0 nud permanent
 ip -n "$lab-h2" neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent
 switch_start
-
-[ "$(sluice show stats --json | jq -r '.[0].engine')" = "$engine" ] ||
-	skip_all "$(grep -v ready "$lab_dir/sluiced.log" | head -n 1)"
 
 # A capture of ours in the background: its pid is that of sluice itself.
 capture() {

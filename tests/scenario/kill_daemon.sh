@@ -5,14 +5,7 @@
 # and the daemon that comes back shows the same flows with exact counters.
 # Usage: kill_daemon.sh BUILD-FOLDER ENGINE
 
-set -u
-build=$(realpath "$1")
-engine=$2
-. "$(dirname "$0")/tap.sh"
-. "$(dirname "$0")/../../devtools/netlab.sh"
-[ "$(id -u)" = 0 ] || skip_all "needs root: namespaces and BPF"
-[ "$engine" != xdp ] || lab_has_arenas ||
-	skip_all "needs Linux 6.9 or later: BPF arenas; this is $(uname -r)"
+. "$(dirname "$0")/start.sh"
 
 lab_new
 lab_host 1

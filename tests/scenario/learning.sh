@@ -5,14 +5,7 @@
 # flows that go idle leave, and who knows nobody is flooded to.
 # Usage: learning.sh BUILD-FOLDER ENGINE
 
-set -u
-build=$(realpath "$1")
-engine=$2
-. "$(dirname "$0")/tap.sh"
-. "$(dirname "$0")/../../devtools/netlab.sh"
-[ "$(id -u)" = 0 ] || skip_all "needs root: namespaces and BPF"
-[ "$engine" != xdp ] || lab_has_arenas ||
-	skip_all "needs Linux 6.9 or later: BPF arenas; this is $(uname -r)"
+. "$(dirname "$0")/start.sh"
 
 lab_new
 lab_host 1
