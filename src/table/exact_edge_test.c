@@ -213,6 +213,29 @@ static void an_entry_stays_where_it_is(void)
 	fixture_fini(&f);
 }
 
+/* Nothing breaks without it, but each look-up of an engine would cost more. */
+static void a_key_alone_lies_at_home(void)
+{
+	for (uint32_t i = 0; i < 64; i++) {
+		const struct sluice_exact_view *v;
+		uint64_t key[WORDS_MAX];
+		struct fixture f;
+		uint32_t hash;
+
+		fixture_init(&f, 1000, 24);
+		CHECK_EQ(set(&f, i, 1), 0);
+		key_of(key, 24, i);
+		v = table_exact_view(f.table);
+		hash = sluice_exact_hash(v->table->hash_keys, key, 24);
+		CHECK_EQ(v->buckets[sluice_exact_bucket1(hash, v->n_buckets) *
+					    (uint64_t)SLUICE_BUCKET_SLOTS +
+				    sluice_exact_home(hash)] >>
+				 32,
+			 hash);
+		fixture_fini(&f);
+	}
+}
+
 static void batches_do_what_single_calls_do(void)
 {
 	uint64_t keys[TABLE_EXACT_BATCH][2];
@@ -283,6 +306,7 @@ int main(int argc, char **argv)
 	TEST(keys_of_one_hash_are_told_apart);
 	TEST(dead_entries_rest_until_reclaimed);
 	TEST(an_entry_stays_where_it_is);
+	TEST(a_key_alone_lies_at_home);
 	TEST(batches_do_what_single_calls_do);
 	TEST(what_cannot_be_is_refused);
 	return test_done();
