@@ -109,7 +109,7 @@ static void every_verb_has_help(void)
 		HAS(fake.out, verbs[i]);
 	}
 	RUNS("version", 0);
-	HAS(fake.out, "sluice " SLUICE_VERSION " (region ABI 1)");
+	HAS(fake.out, "sluice " SLUICE_VERSION " (region ABI 2)");
 }
 
 static void without_a_switch_it_fails(void)

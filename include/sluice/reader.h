@@ -36,7 +36,7 @@ int sluice_region_check(const void *mem, uint64_t len, struct sluice_why *why);
 
 /* The table of a kind, or NULL. The region has been checked. */
 const struct sluice_table_desc *sluice_table_find(const struct sluice_region *r,
-						  enum sluice_table_kind kind);
+						  uint32_t kind);
 
 /*
  * A mapped region and its tables, all inside the mapping. Where they lie was

@@ -14,7 +14,7 @@
 
 struct array {
 	const char *name;
-	enum sluice_table_kind kind;
+	uint32_t kind;
 	uint32_t n_max;
 	uint16_t value_len;
 };
@@ -179,7 +179,7 @@ static uint32_t lanes_of(const struct region *r)
 	return desc->n_max / SLUICE_PORTS_MAX;
 }
 
-static int exact_check(const struct region *r, enum sluice_table_kind kind,
+static int exact_check(const struct region *r, uint32_t kind,
 		       const struct table_exact_conf *conf, struct why *why)
 {
 	const struct sluice_table_desc *desc = region_table(r, kind);

@@ -305,7 +305,7 @@ int sluice_region_check(const void *mem, uint64_t len, struct sluice_why *why)
 }
 
 const struct sluice_table_desc *sluice_table_find(const struct sluice_region *r,
-						  enum sluice_table_kind kind)
+						  uint32_t kind)
 {
 	const struct sluice_table_desc *d =
 		(const struct sluice_table_desc *)((const uint8_t *)r +
@@ -314,7 +314,7 @@ const struct sluice_table_desc *sluice_table_find(const struct sluice_region *r,
 	uint32_t n = sluice_load32_acquire(&r->n_tables);
 
 	for (uint32_t i = 0; i < n && i < SLUICE_TABLES_MAX; i++)
-		if (d[i].kind == (uint32_t)kind)
+		if (d[i].kind == kind)
 			return &d[i];
 	return NULL;
 }

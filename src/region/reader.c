@@ -15,7 +15,7 @@
 
 /* What this program's structs expect of each kind of table. */
 struct kind_shape {
-	enum sluice_table_kind kind;
+	uint32_t kind;
 	const char *name;
 	enum sluice_table_alg alg;
 	uint32_t n_min;
@@ -49,7 +49,7 @@ static int find_kind(const struct region_shape *s, const struct kind_shape *k,
 	const struct sluice_table_desc *d = s->tables;
 	uint32_t i = 0;
 
-	while (i < s->n_tables && d[i].kind != (uint32_t)k->kind)
+	while (i < s->n_tables && d[i].kind != k->kind)
 		i++;
 	if (i == s->n_tables)
 		return region_say(why, -EINVAL, "the region has no table of %s",

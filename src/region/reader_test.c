@@ -426,7 +426,9 @@ static void tables_of_another_shape_are_refused(void)
 	static uint8_t mem[SAMPLE_LEN] __attribute__((aligned(64)));
 	static const struct {
 		uint32_t table;
-		uint32_t kind, key_layout, n_max;
+		uint32_t kind;
+		uint16_t key_layout;
+		uint32_t n_max;
 		uint16_t value_len;
 		const char *says;
 	} cases[] = {

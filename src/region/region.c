@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/crash.h"
 #include "base/must.h"
 #include "region/check.h"
 #include "region/make.h"
@@ -63,6 +64,8 @@ void region_init(struct region *r, const char *name, uint64_t base_addr)
 	h->owner_uid = geteuid();
 	h->used_len = SLUICE_TABLES_OFF;
 	h->generation = 1;
+	h->version = 1;
+	h->settling = 1;
 	writer_set(h, (uint64_t)getpid());
 	sluice_store64_release(&h->magic, SLUICE_MAGIC);
 }
@@ -145,7 +148,7 @@ int region_table_add(struct region *r, const struct sluice_table_desc *desc,
 	uint64_t at = SLUICE_TABLES_OFF, dirty = h->used_len;
 
 	must(desc->len && desc->name[0] && desc->kind && desc->alg);
-	if (region_table(r, (enum sluice_table_kind)desc->kind))
+	if (region_table(r, desc->kind))
 		return why_say(why, -EEXIST, "there is a table '%s' already",
 			       desc->name);
 	if (n == SLUICE_TABLES_MAX)
@@ -184,7 +187,21 @@ void region_table_publish(struct region *r)
 }
 
 const struct sluice_table_desc *region_table(const struct region *r,
-					     enum sluice_table_kind kind)
+					     uint32_t kind)
 {
 	return sluice_table_find(r->head, kind);
+}
+
+void region_version_set(struct region *r, uint32_t version)
+{
+	crash_point();
+	sluice_store32_release(&r->head->version,
+			       version); /* [region-version] */
+}
+
+void region_settling_set(struct region *r, uint32_t version)
+{
+	crash_point();
+	/* [region-settling] */
+	sluice_store32_release(&r->head->settling, version);
 }

@@ -89,7 +89,16 @@ void region_table_publish(struct region *r);
 
 /* The descriptor of a kind, or NULL. */
 const struct sluice_table_desc *region_table(const struct region *r,
-					     enum sluice_table_kind kind);
+					     uint32_t kind);
+
+/*
+ * Stores the region's version [region-version]; table/change only. The version
+ * of a new region is 1.
+ */
+void region_version_set(struct region *r, uint32_t version);
+
+/* Before entries of this version settle [region-settling]; table/change only. */
+void region_settling_set(struct region *r, uint32_t version);
 
 /* The only place where an offset becomes an address; NULL if out of range. */
 static inline void *region_at(const struct region *r, uint64_t off,

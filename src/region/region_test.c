@@ -411,7 +411,7 @@ static void what_is_no_region_is_not_adopted(void)
 	       "is a copy");
 	((struct sluice_region *)mem)->abi++;
 	refuse(file_of(mem, sizeof(mem), flags, F_SEAL_SHRINK),
-	       -EPROTONOSUPPORT, "ABI version 2");
+	       -EPROTONOSUPPORT, "ABI version 3");
 }
 
 /* ---- 2 MiB pages ---- */

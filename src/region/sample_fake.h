@@ -158,7 +158,7 @@ static inline void sample_make(void *mem)
  */
 #define SAMPLE_SPOILS(X)                                                      \
 	X(magic, EINVAL, "no region", h->magic++)                             \
-	X(abi, EPROTONOSUPPORT, "ABI version 2", h->abi = 2)                  \
+	X(abi, EPROTONOSUPPORT, "ABI version 3", h->abi = 3)                  \
 	X(truncated, EINVAL, "truncated", h->len += SAMPLE_PAGE)              \
 	X(len_huge, EINVAL, "truncated", h->len = ~0ull)                      \
 	X(len_tiny, EINVAL, "whole pages", h->len = 0)                        \

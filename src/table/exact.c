@@ -180,8 +180,8 @@ int table_exact_new(struct region *r, const struct table_exact_conf *conf,
 	return 0;
 }
 
-int table_exact_adopt(struct region *r, enum sluice_table_kind kind,
-		      struct table_exact **out, struct why *why)
+int table_exact_adopt(struct region *r, uint32_t kind, struct table_exact **out,
+		      struct why *why)
 {
 	const struct sluice_table_desc *d = region_table(r, kind);
 	struct sluice_exact *s;
@@ -190,7 +190,7 @@ int table_exact_adopt(struct region *r, enum sluice_table_kind kind,
 
 	if (!d)
 		return why_say(why, -ENOENT,
-			       "the region has no table of kind %d", (int)kind);
+			       "the region has no table of kind %u", kind);
 	s = region_at(r, d->off, d->len);
 	if (!s || d->len < sizeof(*s) || !shape_ok(s, d))
 		return why_say(why, -EINVAL,

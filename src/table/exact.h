@@ -29,11 +29,11 @@
 
 struct table_exact_conf {
 	const char *name;
-	enum sluice_table_kind kind;
+	uint32_t kind;
 	uint32_t n_max;	     /* entries that fit for sure; 1 to 2^28 */
 	uint16_t key_len;    /* bytes; 8 to 64, a multiple of 8 */
 	uint16_t value_len;  /* bytes; a multiple of 8 */
-	uint32_t key_layout; /* for the directory */
+	uint16_t key_layout; /* for the directory */
 	uint64_t seed;	     /* of the hash keys; rng_secret() but in tests */
 };
 
@@ -62,8 +62,8 @@ int table_exact_new(struct region *r, const struct table_exact_conf *conf,
  * returns  0, -ENOENT (no table of that kind), -ENOMEM,
  *          -EINVAL (not of the shape that the directory says)
  */
-int table_exact_adopt(struct region *r, enum sluice_table_kind kind,
-		      struct table_exact **out, struct why *why) MUST_USE;
+int table_exact_adopt(struct region *r, uint32_t kind, struct table_exact **out,
+		      struct why *why) MUST_USE;
 
 /* Frees the writer's own memory; the table stays. NULL is fine. */
 void table_exact_free(struct table_exact *t);

@@ -453,8 +453,7 @@ static const struct engine_ops client_ops = {
 
 /* ---- Life ---- */
 
-static void *table_at(const struct region *r, enum sluice_table_kind kind,
-		      uint64_t len)
+static void *table_at(const struct region *r, uint32_t kind, uint64_t len)
 {
 	const struct sluice_table_desc *d = region_table(r, kind);
 

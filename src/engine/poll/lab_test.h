@@ -55,8 +55,8 @@ static inline void lab_miss(void *arg, struct frame *const *frames, uint32_t n,
 	}
 }
 
-static inline void lab_array(struct lab *lab, enum sluice_table_kind kind,
-			     const char *name, uint32_t n, size_t len)
+static inline void lab_array(struct lab *lab, uint32_t kind, const char *name,
+			     uint32_t n, size_t len)
 {
 	struct sluice_table_desc d = {
 		.kind = kind,

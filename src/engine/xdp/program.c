@@ -169,7 +169,7 @@ int xdp_maps_set(const struct xdp_maps *m, uint32_t set, bool make)
 }
 
 static const struct sluice_table_desc *table_find(const struct region *r,
-						  enum sluice_table_kind kind,
+						  uint32_t kind,
 						  uint32_t value_len,
 						  uint32_t n_max)
 {
