@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Verbs. meson builds; devtools/ holds what each verb does.
 
-.PHONY: all run test bench asan tsan fuzz lint format size clean deps help
+.PHONY: all run test bench asan tsan fuzz coverage lint format size clean deps help
 .DEFAULT_GOAL := all
 
 BUILD := build
@@ -14,6 +14,7 @@ help:
 	@echo "make bench      measure beside peers and limits; ONLY=table/exact"
 	@echo "make asan tsan  the tests under one sanitizer"
 	@echo "make fuzz       fuzz for SECONDS=60 a target"
+	@echo "make coverage   lines and branches that the tests run"
 	@echo "make lint       structure, layout, clang-tidy"
 	@echo "make format     lay the code out"
 	@echo "make size       the longest files, the size of what is installed"
@@ -46,6 +47,10 @@ bench:
 fuzz:
 	@devtools/deps test
 	@devtools/fuzz $(or $(SECONDS),60)
+
+coverage:
+	@devtools/deps coverage
+	@devtools/coverage
 
 lint:
 	@devtools/deps test
