@@ -124,9 +124,8 @@ struct sluice_switch {
 	uint64_t n_flows_refused; /* no space: served by the slow path */
 	uint64_t n_macs_refused;  /* over the limit: not learned */
 
-	/* The poll engine writes: 0 none, odd: in a round, even: quiescent. */
-	uint64_t poll_round __attribute__((aligned(64)));
-	uint64_t poll_pid;
+	/* The poll engine writes. */
+	uint64_t poll_pid __attribute__((aligned(64)));
 	uint64_t poll_start; /* clock ticks since boot; tells a reused pid */
 };
 

@@ -16,6 +16,7 @@
 #include "sluice/flow.h"
 #include "sluice/port.h"
 #include "sluice/region.h"
+#include "sluice/section.h"
 
 #define SLUICE_WHY_LEN 256
 
@@ -53,6 +54,8 @@ struct sluice_reader {
 	const uint64_t *sets; /* [SLUICE_SETS_MAX] */
 	struct sluice_exact_view flows;
 	struct sluice_exact_view macs;
+	const struct sluice_section *sections; /* [n_sections] */
+	uint32_t n_sections;		       /* 0: the region has none */
 };
 
 /*

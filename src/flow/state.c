@@ -19,7 +19,14 @@ struct array {
 	uint16_t value_len;
 };
 
-enum { ARRAY_SWITCH, ARRAY_PORTS, ARRAY_STATS, ARRAY_SETS, N_ARRAYS };
+enum {
+	ARRAY_SWITCH,
+	ARRAY_PORTS,
+	ARRAY_STATS,
+	ARRAY_SETS,
+	ARRAY_READERS,
+	N_ARRAYS
+};
 
 static void arrays_of(uint32_t n_lanes, struct array out[N_ARRAYS])
 {
@@ -33,6 +40,9 @@ static void arrays_of(uint32_t n_lanes, struct array out[N_ARRAYS])
 					  sizeof(struct sluice_port_stats)};
 	out[ARRAY_SETS] = (struct array){"sets", SLUICE_TABLE_SETS,
 					 SLUICE_SETS_MAX, sizeof(uint64_t)};
+	out[ARRAY_READERS] = (struct array){"readers", SLUICE_TABLE_READERS,
+					    SLUICE_SECTIONS_N,
+					    sizeof(struct sluice_section)};
 }
 
 static struct table_exact_conf flows_conf(const struct state_conf *conf)
@@ -77,7 +87,7 @@ uint64_t state_region_len(const struct state_conf *conf)
 	for (uint32_t i = 0; i < N_ARRAYS; i++)
 		len += (uint64_t)arrays[i].n_max * arrays[i].value_len;
 	/* Each table begins on a cache line. */
-	len += flows_len + macs_len + 6ul * REGION_TABLE_ALIGN;
+	len += flows_len + macs_len + (N_ARRAYS + 2ul) * REGION_TABLE_ALIGN;
 	return len > SLUICE_REGION_LEN_MAX ? 0 : len;
 }
 
@@ -126,7 +136,8 @@ static int array_find(struct region *r, const struct array *a, void *out,
 static int arrays_find(struct state *s, uint32_t n_lanes, struct why *why)
 {
 	struct array arrays[N_ARRAYS];
-	void *const outs[N_ARRAYS] = {&s->sw, &s->ports, &s->stats, &s->sets};
+	void *const outs[N_ARRAYS] = {&s->sw, &s->ports, &s->stats, &s->sets,
+				      &s->readers};
 	int err = 0;
 
 	arrays_of(n_lanes, arrays);

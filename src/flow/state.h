@@ -5,7 +5,7 @@
 /*
  * flow/state - the tables of one switch in its region
  *
- * Makes the six tables of a switch, or takes over those that a dead daemon
+ * Makes the seven tables of a switch, or takes over those that a dead daemon
  * left. Knows their shapes, not what is in them. One thread, the slow path's.
  */
 
@@ -17,6 +17,7 @@
 #include "region/region.h"
 #include "sluice/flow.h"
 #include "sluice/port.h"
+#include "sluice/section.h"
 #include "table/exact.h"
 
 struct state_conf {
@@ -34,6 +35,7 @@ struct state {
 	struct sluice_port *ports;	 /* [SLUICE_PORTS_MAX] */
 	struct sluice_port_stats *stats; /* [n_lanes][SLUICE_PORTS_MAX] */
 	uint64_t *sets;			 /* [SLUICE_SETS_MAX] */
+	struct sluice_section *readers;	 /* [SLUICE_SECTIONS_N] */
 	struct table_exact *flows;
 	struct table_exact *macs;
 };

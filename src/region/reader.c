@@ -110,6 +110,32 @@ static int take_tables(const struct region_shape *s, const uint8_t *mem,
 	return 0;
 }
 
+/* Who only copies needs no records, so a region without them is one too. */
+static int take_sections(const struct region_shape *s, const uint8_t *mem,
+			 struct sluice_reader *r, struct sluice_why *why)
+{
+	static const struct kind_shape shape = {SLUICE_TABLE_READERS,
+						"readers",
+						SLUICE_ALG_ARRAY,
+						1,
+						0,
+						sizeof(struct sluice_section),
+						0};
+	uint32_t i = 0;
+	int err;
+
+	while (i < s->n_tables && s->tables[i].kind != shape.kind)
+		i++;
+	if (i == s->n_tables)
+		return 0;
+	err = find_kind(s, &shape, &i, why);
+	if (err)
+		return err;
+	r->sections = (const void *)(mem + s->tables[i].off);
+	r->n_sections = s->tables[i].n_max;
+	return 0;
+}
+
 int sluice_reader_open_mem(const void *mem, uint64_t len,
 			   struct sluice_reader *out, struct sluice_why *why)
 {
@@ -119,6 +145,8 @@ int sluice_reader_open_mem(const void *mem, uint64_t len,
 
 	if (!err)
 		err = take_tables(&shape, mem, &r, why);
+	if (!err)
+		err = take_sections(&shape, mem, &r, why);
 	if (!err)
 		*out = r;
 	return err;

@@ -26,11 +26,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/grace.h"
 #include "base/rundir.h"
 #include "engine/poll/link.h"
 #include "engine/poll/spawn.h"
 #include "port/port.h"
+#include "region/grace.h"
 #include "sluice/flow.h"
 #include "sluice/reader.h"
 
@@ -58,6 +58,7 @@ struct client {
 	struct sluice_port *ports;
 	struct sluice_port_stats *stats; /* lane 0 */
 	uint64_t *sets;
+	struct region_grace *grace; /* over its readers */
 
 	int epfd;
 	int timer_fd;
@@ -388,20 +389,12 @@ static void client_flush(struct engine *e)
 
 static uint64_t client_grace_start(struct engine *e)
 {
-	return grace_ticket(&of(e)->sw->poll_round);
+	return region_grace_start(of(e)->grace, clock_now_ns());
 }
 
 static bool client_grace_done(struct engine *e, uint64_t ticket)
 {
-	const struct sluice_switch *sw = of(e)->sw;
-	uint64_t pid;
-
-	if (grace_done(&sw->poll_round, ticket))
-		return true;
-	/* Inside a round for long: scheduled out, or dead. */
-	pid = sluice_load64_acquire(&sw->poll_pid);
-	return pid == 0 || sluice_process_start(pid) !=
-				   sluice_load64_relaxed(&sw->poll_start);
+	return region_grace_done(of(e)->grace, ticket, clock_now_ns());
 }
 
 /* Ends sluice-poll; returns when its devices are free. */
@@ -432,6 +425,7 @@ static void client_close(struct engine *e, bool keep)
 		close(c->data_fd);
 	close(c->timer_fd);
 	close(c->epfd);
+	region_grace_free(c->grace);
 	free(c->binary);
 	free(c);
 }
@@ -479,6 +473,19 @@ static int find_tables(struct client *c, struct why *why)
 		       "needs");
 }
 
+static int watch_readers(struct client *c, struct why *why)
+{
+	struct grace_conf conf = {.n = 0};
+	int err;
+
+	region_grace_records(c->region, &conf);
+	if (!conf.n)
+		return why_say(why, -EINVAL,
+			       "the region has no table of readers");
+	err = region_grace_new(&conf, &c->grace);
+	return err ? why_say(why, err, "no memory") : 0;
+}
+
 static int open_fds(struct client *c, struct why *why)
 {
 	struct epoll_event ev = {.events = EPOLLIN};
@@ -518,6 +525,8 @@ int poll_engine_open(const struct poll_engine_conf *conf, struct engine **out,
 	c->data_fd = c->epfd = c->timer_fd = -1;
 	wire_messages(c);
 	err = find_tables(c, why);
+	if (!err)
+		err = watch_readers(c, why);
 	if (!err)
 		err = rundir_make(conf->region->head->name, c->dir, why);
 	if (!err)

@@ -166,4 +166,5 @@ void follow_round(struct follow *f, uint64_t now_ns)
 	for (uint32_t no = 1; no < SLUICE_PORTS_MAX; no++)
 		follow_one(f, no, now_ns);
 	poll_losses(f->engine);
+	poll_sit(f->engine);
 }

@@ -10,10 +10,10 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
-#include "base/grace.h"
 #include "base/rng.h"
 #include "base/test.h"
 #include "engine/poll/lab_test.h"
+#include "region/grace.h"
 #include "sluice/parse.h"
 
 #define N_KEYS 48u
@@ -37,6 +37,7 @@ struct race {
 	bool is_in[N_KEYS];
 	uint64_t n_counted[N_KEYS];
 	uint64_t n_reused;
+	struct region_grace *grace;
 	atomic_bool stop;
 };
 
@@ -108,10 +109,9 @@ static void count_miss(struct lab *lab, struct frame *f)
 
 static void wait_grace(const struct race *r)
 {
-	const uint64_t *round = &r->lab.see.sw->poll_round;
-	uint64_t ticket = grace_ticket(round);
+	uint64_t ticket = region_grace_start(r->grace, clock_now_ns());
 
-	while (!grace_done(round, ticket))
+	while (!region_grace_done(r->grace, ticket, clock_now_ns()))
 		sched_yield();
 }
 
@@ -152,12 +152,16 @@ static void *write_flows(void *arg)
 
 static void race_init(struct race *r)
 {
+	struct grace_conf grace = {.n = 0};
 	uint8_t frame[FRAME_LEN];
 
 	memset(r, 0, sizeof(*r));
 	/* Few entries, so each is used again at once. */
 	lab_region(&r->lab, N_KEYS, false);
 	lab_engine(&r->lab);
+	region_grace_records(r->lab.region, &grace);
+	CHECK_EQ(grace.n, SLUICE_SECTIONS_N);
+	must(!region_grace_new(&grace, &r->grace));
 	r->lab.on_miss = count_miss;
 	r->source.port =
 		(struct port){.ops = &source_ops, .fd = -1, .mtu = 1500};
@@ -196,6 +200,7 @@ static void each_packet_is_counted_for_its_own_key(void)
 	       (unsigned long long)r.n_reused);
 	CHECK(r.n_reused > 50 && r.lab.n_slow > 50);
 	CHECK(lab_adds_up(&r.lab));
+	region_grace_free(r.grace);
 	lab_fini(&r.lab);
 }
 

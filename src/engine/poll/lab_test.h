@@ -104,6 +104,8 @@ static inline void lab_region(struct lab *lab, uint32_t n_flows, bool want_huge)
 		  sizeof(struct sluice_port_stats));
 	lab_array(lab, SLUICE_TABLE_SETS, "sets", SLUICE_SETS_MAX,
 		  sizeof(uint64_t));
+	lab_array(lab, SLUICE_TABLE_READERS, "readers", SLUICE_SECTIONS_N,
+		  sizeof(struct sluice_section));
 	must(table_exact_new(lab->region, &flows, &lab->flows, NULL) == 0);
 	must(table_exact_new(lab->region, &macs, &lab->macs, NULL) == 0);
 	must(sluice_reader_open_mem(lab->region->head, lab->region->len,

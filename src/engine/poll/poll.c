@@ -12,7 +12,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "base/grace.h"
 #include "engine/poll/poll_private.h"
 
 /* epoll's number of watched descriptor 0; ports have their own numbers. */
@@ -35,9 +34,14 @@ static int take_tables(struct poll *e, void *mem, uint64_t len, struct why *why)
 			       "the region has %u lanes of counters, the poll "
 			       "engine needs %u",
 			       r.n_lanes, POLL_LANE + 1);
+	if (!r.n_sections)
+		return why_say(why, -EINVAL,
+			       "the region has no table of readers");
 	/* The reader's view of the memory is read-only, ours is not. */
 	e->sw = (struct sluice_switch *)(uintptr_t)r.sw;
 	e->records = (struct sluice_port *)(uintptr_t)r.ports;
+	e->sections = (struct sluice_section *)(uintptr_t)r.sections;
+	e->n_sections = r.n_sections;
 	e->tables.flows = r.flows;
 	e->tables.sets = r.sets;
 	stats = (struct sluice_port_stats *)(uintptr_t)r.stats;
@@ -47,10 +51,30 @@ static int take_tables(struct poll *e, void *mem, uint64_t len, struct why *why)
 	return 0;
 }
 
+static int take_seat(struct poll *e, struct sluice_why *why)
+{
+	const struct sluice_seat_conf conf = {
+		.owner = sluice_owner_of(0),
+		.kind = SLUICE_SECTION_POLL,
+		.name = "sluice-poll",
+	};
+
+	return sluice_seat_take(e->sections, e->n_sections, &conf, &e->seat,
+				why);
+}
+
+void poll_sit(struct poll *e)
+{
+	/* Without one all packets go to the slow path. */
+	if (sluice_seat_is_lost(&e->seat))
+		(void)take_seat(e, NULL);
+}
+
 int poll_new(void *mem, uint64_t len, const struct poll_slow *slow,
 	     struct poll **out, struct why *why)
 {
 	struct poll *e = calloc(1, sizeof(*e));
+	struct sluice_why said = {""};
 	int err;
 
 	if (!e)
@@ -71,11 +95,16 @@ int poll_new(void *mem, uint64_t len, const struct poll_slow *slow,
 		err = why_say(why, -errno, "epoll: %s", strerror(errno));
 		goto undo_rooms;
 	}
-	/* Whoever was here before holds nothing any more. */
-	grace_leave(&e->sw->poll_round);
+	err = take_seat(e, &said);
+	if (err) {
+		why_say(why, err, "%s", said.text);
+		goto undo_epoll;
+	}
 	*out = e;
 	return 0;
 
+undo_epoll:
+	close(e->epfd);
 undo_rooms:
 	free(e->rooms);
 undo_alloc:
@@ -89,6 +118,7 @@ void poll_free(struct poll *e)
 		return;
 	for (uint32_t i = 0; i < SLUICE_PORTS_MAX; i++)
 		poll_port_close(e, i);
+	sluice_seat_give(&e->seat);
 	close(e->epfd);
 	free(e->rooms);
 	free(e);

@@ -12,8 +12,10 @@
  * and needs nobody to go on forwarding what is known.
  *
  * One thread calls all functions of an engine; engines are independent of each
- * other. It counts in lane POLL_LANE, whose only writer it is, and shows in the
- * switch's poll_round whether it may hold entries (base/grace.h).
+ * other. It counts in lane POLL_LANE, whose only writer it is. A round is a
+ * section (sluice/section.h) of its record among the region's readers; a round
+ * that was fenced treats what it found as misses, and its next burst is in a new
+ * section.
  *
  * Promises
  *   1. A round takes at most POLL_BUDGET frames per port, beginning with
@@ -81,7 +83,8 @@ struct poll_slow {
  *
  * mem, len  the region; checked before anything in it is believed
  * slow      copied
- * returns   0, -ENOMEM, or as sluice_reader_open_mem()
+ * returns   0, -ENOMEM, -EUSERS (no reader record is free), or as
+ *           sluice_reader_open_mem()
  */
 int poll_new(void *mem, uint64_t len, const struct poll_slow *slow,
 	     struct poll **out, struct why *why) MUST_USE;
@@ -114,6 +117,9 @@ uint64_t poll_ports(const struct poll *e);
 
 /* Adds what devices lost to the counters; now and then. */
 void poll_losses(struct poll *e);
+
+/* Takes another reader record if ours is lost; now and then. */
+void poll_sit(struct poll *e);
 
 /* ---- Running. ---- */
 

@@ -27,6 +27,9 @@ struct poll {
 	struct poll_tables tables;
 	struct sluice_switch *sw;
 	struct sluice_port *records;
+	struct sluice_section *sections; /* [n_sections] */
+	uint32_t n_sections;
+	struct sluice_seat seat;
 	uint64_t up;	/* bit n: port n is open */
 	uint64_t ready; /* bit n: port n may have frames */
 	uint64_t blind; /* bit n: port n has nothing to wait on */

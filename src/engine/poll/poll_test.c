@@ -233,6 +233,7 @@ static void counters_and_rounds_go_on_in_a_new_engine(void)
 	struct sluice_port_stats s;
 	uint8_t frame[60];
 	uint64_t round;
+	struct sluice_section *records;
 	struct lab lab;
 
 	lab_init(&lab, 2, 16);
@@ -240,12 +241,16 @@ static void counters_and_rounds_go_on_in_a_new_engine(void)
 	CHECK(mem_peer_push(lab.peers[1], frame, 60, NULL));
 	poll_round(lab.engine, 1);
 	poll_free(lab.engine);
-	/* As if it had been killed inside a round. */
-	round = ++((struct sluice_switch *)(uintptr_t)lab.see.sw)->poll_round;
+	/* As if it had been killed inside a round, and so had 63 others. */
+	records = (struct sluice_section *)(uintptr_t)lab.see.sections;
+	round = ++records[0].word;
 	CHECK(round % 2 == 1);
+	for (uint32_t i = 0; i < SLUICE_SECTIONS_N; i++)
+		records[i].owner = ~0ull;
 	lab_engine(&lab);
-	CHECK(lab.see.sw->poll_round % 2 == 0);
-	CHECK(lab.see.sw->poll_round > round);
+	CHECK(records[0].owner == sluice_owner_of(0));
+	CHECK(records[0].word % 2 == 0);
+	CHECK(records[0].word > round);
 	for (uint32_t i = 1; i <= 2; i++) {
 		mem_peer_free(lab.peers[i]);
 		lab_port(&lab, i, 16);

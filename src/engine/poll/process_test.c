@@ -160,6 +160,17 @@ static void wait_restart(struct far *f, pid_t old)
 	CHECK(poll_pid(f) != old && poll_pid(f) != 0);
 }
 
+/* Waits for a grace period; how long it took, in ms. */
+static uint64_t grace_ms(struct far *f, uint64_t ticket)
+{
+	uint64_t start_ns = clock_now_ns();
+
+	while (!f->engine->ops->grace_done(f->engine, ticket) &&
+	       clock_now_ns() < start_ns + WAIT_NS)
+		nap();
+	return (clock_now_ns() - start_ns) / 1000000;
+}
+
 static void a_killed_engine_comes_back_to_its_flows(void)
 {
 	struct sluice_port_stats s;
@@ -180,7 +191,7 @@ static void a_killed_engine_comes_back_to_its_flows(void)
 	ticket = f.engine->ops->grace_start(f.engine);
 	kill(old, SIGKILL);
 	wait_restart(&f, old);
-	CHECK(f.engine->ops->grace_done(f.engine, ticket));
+	CHECK(grace_ms(&f, ticket) < 100);
 	push(&f, 1, frame, 100);
 	CHECK_EQ(pull(&f, 2, 100), 100);
 	settle(&f);
@@ -198,9 +209,20 @@ static void a_killed_engine_comes_back_to_its_flows(void)
 	far_close(&f);
 }
 
+/* sluice-poll's record; it is the only one. */
+static struct sluice_section *record_of_poll(const struct far *f)
+{
+	struct sluice_section *s =
+		(struct sluice_section *)(uintptr_t)f->lab.see.sections;
+
+	CHECK_EQ(s->owner, sluice_owner_of((uint64_t)poll_pid(f)));
+	CHECK_EQ(s->kind, SLUICE_SECTION_POLL);
+	return s;
+}
+
 static void a_grace_period_ends_when_its_reader_is_dead(void)
 {
-	struct sluice_switch *sw;
+	struct sluice_section *s;
 	uint64_t ticket;
 	struct far f;
 	pid_t pid;
@@ -208,18 +230,47 @@ static void a_grace_period_ends_when_its_reader_is_dead(void)
 	far_open(&f);
 	if (!f.engine)
 		return;
-	sw = (struct sluice_switch *)(uintptr_t)f.lab.see.sw;
+	s = record_of_poll(&f);
 	pid = poll_pid(&f);
 	kill(pid, SIGSTOP);
 	/* As if it had been stopped inside a round. */
-	sw->poll_round |= 1;
+	s->word |= 1;
 	ticket = f.engine->ops->grace_start(f.engine);
 	CHECK(!f.engine->ops->grace_done(f.engine, ticket));
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	CHECK(f.engine->ops->grace_done(f.engine, ticket));
+	CHECK(grace_ms(&f, ticket) < 100);
+	CHECK_EQ(s->owner, 0);
 	wait_restart(&f, pid);
-	CHECK_EQ(sw->poll_round & 1, 0);
+	CHECK_EQ(record_of_poll(&f)->word & 1, 0);
+	far_close(&f);
+}
+
+static void one_that_is_stopped_delays_a_grace_period_for_a_second(void)
+{
+	struct sluice_section *s;
+	uint8_t frame[60];
+	uint64_t ms;
+	struct far f;
+	pid_t pid;
+
+	far_open(&f);
+	if (!f.engine)
+		return;
+	s = record_of_poll(&f);
+	pid = poll_pid(&f);
+	kill(pid, SIGSTOP);
+	s->word |= 1;
+	ms = grace_ms(&f, f.engine->ops->grace_start(f.engine));
+	printf("# %u ms\n", (uint32_t)ms);
+	CHECK(ms >= 990 && ms < 1500);
+	CHECK_EQ(s->fence, s->word);
+	/* The next need not wait for it. */
+	CHECK(grace_ms(&f, f.engine->ops->grace_start(f.engine)) < 100);
+	kill(pid, SIGCONT);
+	one_flow(&f, frame);
+	push(&f, 1, frame, 1000);
+	CHECK_EQ(pull(&f, 2, 1000), 1000);
 	far_close(&f);
 }
 
@@ -351,6 +402,7 @@ int main(int argc, char **argv)
 	TEST(known_flows_survive_the_daemon);
 	TEST(a_killed_engine_comes_back_to_its_flows);
 	TEST(a_grace_period_ends_when_its_reader_is_dead);
+	TEST(one_that_is_stopped_delays_a_grace_period_for_a_second);
 	TEST(another_region_of_that_name_replaces_it);
 	TEST(a_port_that_cannot_be_opened_says_why);
 	TEST(a_slow_daemon_loses_misses_that_are_counted);

@@ -7,7 +7,6 @@
  */
 #include <stddef.h>
 
-#include "base/grace.h"
 #include "engine/poll/poll_private.h"
 #include "sluice/parse.h"
 
@@ -118,6 +117,11 @@ static inline void act(struct poll *e, struct frame *f, uint8_t *entry,
 	struct poll_verdict v = {.flow = flow_of(entry)};
 
 	decide(&e->tables, f->in_port, e->up, &v);
+	/* Behind what decides, in front of what is stored in the entry. */
+	if (unlikely(!sluice_section_holds(&e->seat))) {
+		queue(&e->misses, f);
+		return;
+	}
 	if (likely(v.flow))
 		count_flow(v.flow, f->len, now_ns);
 	if (v.is_slow)
@@ -200,6 +204,10 @@ static uint32_t serve(struct poll *e, uint32_t no, uint64_t now_ns)
 
 	if (n == 0)
 		return 0;
+	if (unlikely(!sluice_section_holds(&e->seat))) {
+		sluice_section_leave(&e->seat);
+		sluice_section_enter(&e->seat);
+	}
 	n_keys = parse(e, no, n);
 	sluice_exact_find_batch_of(&e->tables.flows, (const uint64_t *)e->keys,
 				   sizeof(struct sluice_key), n_keys,
@@ -246,12 +254,12 @@ uint32_t poll_round(struct poll *e, uint64_t now_ns)
 	uint64_t from_first = ready & ~0ull << e->first;
 	uint32_t n;
 
-	grace_enter(&e->sw->poll_round);
+	sluice_section_enter(&e->seat);
 	e->busy = 0;
 	n = serve_all(e, from_first, now_ns);
 	n += serve_all(e, ready & ~from_first, now_ns);
 	e->ready = e->busy;
-	grace_leave(&e->sw->poll_round);
+	sluice_section_leave(&e->seat);
 	return n;
 }
 

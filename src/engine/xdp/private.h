@@ -23,7 +23,8 @@ struct xdp_engine {
 	struct xdp_tables tables;
 	struct xdp_port_env env;
 	struct xdp_capture capture;
-	struct xdp_grace *grace;
+	struct xdp_grace *kernel_grace;
+	struct region_grace *grace; /* over readers, and the kernel's */
 	int timer_fd;
 	int watch_fd;
 

@@ -16,8 +16,10 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "engine/xdp/private.h"
 #include "engine/xdp/watch.h"
+#include "region/grace.h"
 #include "sluice/atomic.h"
 
 enum {
@@ -128,14 +130,42 @@ static void xdp_flush(struct engine *e)
 	xdp_ports_flush(engine_of(e));
 }
 
-static uint64_t xdp_grace_start_(struct engine *e)
+/* ---- Grace periods: of other readers of the region, and the kernel's. ---- */
+
+static uint64_t grace_start(struct engine *e)
 {
-	return xdp_grace_start(engine_of(e)->grace);
+	return region_grace_start(engine_of(e)->grace, clock_now_ns());
 }
 
-static bool xdp_grace_done_(struct engine *e, uint64_t ticket)
+static bool grace_done(struct engine *e, uint64_t ticket)
 {
-	return xdp_grace_done(engine_of(e)->grace, ticket);
+	return region_grace_done(engine_of(e)->grace, ticket, clock_now_ns());
+}
+
+static uint64_t kernel_start(void *arg)
+{
+	return xdp_grace_start(arg);
+}
+
+static bool kernel_done(void *arg, uint64_t ticket)
+{
+	return xdp_grace_done(arg, ticket);
+}
+
+static int grace_open(struct xdp_engine *x)
+{
+	struct grace_conf conf = {
+		.also = {.start = kernel_start, .done = kernel_done}};
+	int err = xdp_grace_new(&x->kernel_grace);
+
+	if (err)
+		return err;
+	conf.also.arg = x->kernel_grace;
+	region_grace_records(x->region, &conf);
+	err = region_grace_new(&conf, &x->grace);
+	if (err)
+		xdp_grace_free(x->kernel_grace);
+	return err;
 }
 
 /* ---- Life. ---- */
@@ -147,7 +177,8 @@ static void xdp_close(struct engine *e, bool keep)
 	xdp_ports_close(x, keep);
 	if (!keep)
 		xdp_pins_remove(&x->pins);
-	xdp_grace_free(x->grace);
+	region_grace_free(x->grace);
+	xdp_grace_free(x->kernel_grace);
 	xdp_capture_fini(&x->capture);
 	close(x->watch_fd);
 	close(x->timer_fd);
@@ -167,8 +198,8 @@ static const struct engine_ops xdp_ops = {
 	.give = xdp_give,
 	.send = xdp_send,
 	.flush = xdp_flush,
-	.grace_start = xdp_grace_start_,
-	.grace_done = xdp_grace_done_,
+	.grace_start = grace_start,
+	.grace_done = grace_done,
 	.close = xdp_close,
 };
 
@@ -277,7 +308,7 @@ static int parts_open(struct xdp_engine *x, struct why *why)
 	err = xdp_capture_init(&x->capture, &x->maps);
 	if (err)
 		goto undo_fds;
-	err = xdp_grace_new(&x->grace);
+	err = grace_open(x);
 	if (!err)
 		return 0;
 
