@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SLUICE_TERNARY_FIND_H
+#define SLUICE_TERNARY_FIND_H
+
+/* sluice/ternary_find - looking for the best rule in a ternary table */
+
+#include "sluice/ternary.h"
+
+#include "sluice/atomic.h"
+#include "sluice/exact.h"
+
+#ifndef __bpf__
+#include "sluice/exact_hits.h"
+#endif
+
+SLUICE_INLINE uint64_t sluice_ternary_mix_(const uint64_t *hash_keys,
+					   uint64_t h, uint32_t word,
+					   uint64_t x)
+{
+	return h + (hash_keys[2 * word] + (uint32_t)x) *
+			   (hash_keys[2 * word + 1] + (x >> 32));
+}
+
+SLUICE_INLINE uint32_t sluice_ternary_fold_(uint64_t h)
+{
+	uint32_t mixed = (uint32_t)(h >> 32);
+
+	mixed ^= mixed >> 15;
+	mixed *= 0x2c1b3c6du;
+	return mixed ^ mixed >> 12;
+}
+
+/* The hash of the chain in which rules lie that a tuple holds for this key. */
+SLUICE_INLINE uint32_t sluice_ternary_hash(const struct sluice_ternary_view *v,
+					   uint32_t tuple, const uint64_t *key)
+{
+	const struct sluice_tuple *t = sluice_ternary_tuple(v, tuple);
+	const uint64_t *hk = v->table->hash_keys;
+	/* The tuple is one word more; two tuples may have one mask. */
+	uint64_t h = sluice_ternary_mix_(hk, hk[SLUICE_TERNARY_HASH_KEYS - 1],
+					 SLUICE_TERNARY_WORDS_MAX, tuple);
+	uint64_t words = sluice_load64_relaxed(&t->words) & v->words;
+
+	for (uint32_t i = 0; words && i < v->n_words; i++) {
+		uint32_t w = (uint32_t)__builtin_ctzll(words);
+
+		h = sluice_ternary_mix_(hk, h, w,
+					key[w] & sluice_load64_relaxed(
+							 &t->mask[i]));
+		words &= words - 1;
+	}
+	return sluice_ternary_fold_(h);
+}
+
+/* The i-th bucket in which a hash may lie. */
+SLUICE_INLINE uint32_t sluice_ternary_bucket(uint32_t hash, uint32_t i,
+					     uint32_t n_buckets)
+{
+	uint32_t h = hash * (0x9e3779b1u * (2 * i) + 1);
+
+	return (uint32_t)(((uint64_t)h * n_buckets) >> 32);
+}
+
+/* The first rule + 1 of the chain of a hash if it begins here; else 0. */
+SLUICE_INLINE uint32_t sluice_ternary_slot_(const uint64_t *slots,
+					    uint32_t hash)
+{
+#ifdef __bpf__
+	for (uint32_t i = 0; i < SLUICE_BUCKET_SLOTS; i++) {
+		/* [ternary-link] */
+		uint64_t s = sluice_load64_acquire(&slots[i]);
+
+		if (s >> 32 == hash && (s & 0x7fffffff))
+			return (uint32_t)(s & 0x7fffffff);
+	}
+#else
+	for (uint32_t hits = sluice_bucket_hits(slots, hash); hits;
+	     hits &= hits - 1) {
+		/* [ternary-link] */
+		uint64_t s = sluice_load64_acquire(&slots[__builtin_ctz(hits)]);
+
+		if (s >> 32 == hash && (s & 0x7fffffff))
+			return (uint32_t)(s & 0x7fffffff);
+	}
+#endif
+	return 0;
+}
+
+/* The first rule + 1 of the chain of a hash; 0: there is none. */
+SLUICE_INLINE uint32_t sluice_ternary_chain(const struct sluice_ternary_view *v,
+					    uint32_t hash)
+{
+	for (uint32_t i = 0; i < SLUICE_TERNARY_PROBES; i++) {
+		const uint64_t *slots =
+			v->buckets +
+			(uint64_t)sluice_ternary_bucket(hash, i, v->n_buckets) *
+				SLUICE_BUCKET_SLOTS;
+		/* [ternary-over] */
+		uint64_t last =
+			sluice_load64_acquire(&slots[SLUICE_BUCKET_SLOTS - 1]);
+		uint32_t first = sluice_ternary_slot_(slots, hash);
+
+		if (first || !(last & SLUICE_TERNARY_OVER))
+			return first;
+	}
+	return 0;
+}
+
+/* Is the rule there at that version, and does it match the key? */
+SLUICE_INLINE bool sluice_rule_matches(const struct sluice_ternary_view *v,
+				       const struct sluice_rule *rule,
+				       const uint64_t *key, uint32_t version)
+{
+	const uint64_t *pair = sluice_rule_pairs(rule, v->value_len);
+	uint64_t head = sluice_load64_acquire(&rule->head); /* [ternary-head] */
+	uint64_t words = sluice_load64_acquire(&rule->words) & v->words;
+
+	if (!sluice_head_visible(head, version))
+		return false;
+	for (uint32_t i = 0; words && i < v->n_words; i++) {
+		uint64_t k = key[__builtin_ctzll(words)];
+
+		/* [ternary-head] */
+		if ((k ^ sluice_load64_acquire(&pair[2 * i + 1])) &
+		    sluice_load64_acquire(&pair[2 * i]))
+			return false;
+		words &= words - 1;
+	}
+	return sluice_head_same(sluice_load64_relaxed(&rule->head), head);
+}
+
+/* What a look-up has come to. */
+struct sluice_ternary_best {
+	struct sluice_rule *rule; /* NULL: none yet */
+	uint32_t priority;
+};
+
+/* The best rule of a chain, if it is better than the best so far. */
+SLUICE_INLINE void sluice_ternary_walk_(const struct sluice_ternary_view *v,
+					uint32_t first, const uint64_t *key,
+					uint32_t version,
+					struct sluice_ternary_best *best)
+{
+	for (uint32_t i = 0; i < SLUICE_TERNARY_CHAIN_MAX; i++) {
+		struct sluice_rule *rule;
+		uint32_t priority;
+
+		/* The end, 0, is outside like a lie. */
+		if (first - 1 >= v->n_entries)
+			return;
+		rule = sluice_ternary_rule(v, first - 1);
+		priority = sluice_load32_acquire(&rule->priority);
+		if (best->rule && priority <= best->priority)
+			return;
+		if (sluice_rule_matches(v, rule, key, version)) {
+			best->rule = rule;
+			best->priority = priority;
+			return;
+		}
+		/* [ternary-link] */
+		first = sluice_load32_acquire(&rule->next);
+	}
+}
+
+/*
+ * Looks under the tuple of one word of an order. True: no other can be better,
+ * the look-up is over.
+ */
+SLUICE_INLINE bool sluice_ternary_step_(const struct sluice_ternary_view *v,
+					uint64_t word, const uint64_t *key,
+					uint32_t version,
+					struct sluice_ternary_best *best)
+{
+	uint32_t tuple = (uint32_t)word - 1;
+
+	if (!word || (best->rule && word >> 32 <= best->priority))
+		return true;
+	if (tuple < v->n_tuples)
+		sluice_ternary_walk_(
+			v,
+			sluice_ternary_chain(v, sluice_ternary_hash(v, tuple,
+								    key)),
+			key, version, best);
+	return false;
+}
+
+#ifndef __bpf__
+
+/*
+ * Finds the rule of the highest priority that matches a key. Wait-free.
+ *
+ * key      key_len bytes, 8-byte aligned
+ * version  sluice_version() of the region, once for a packet or batch
+ * rule     set on SLUICE_YES. It may be used until the reader's next quiescent
+ *          state; who has no section copies what it needs, and asks whether
+ *          head is of the same generation as before
+ * returns  SLUICE_YES, SLUICE_NO, SLUICE_BUSY
+ */
+SLUICE_INLINE enum sluice_found
+sluice_ternary_find(const struct sluice_ternary_view *v, const void *key,
+		    uint32_t version, struct sluice_rule **rule)
+{
+	for (uint32_t try = 0; try < SLUICE_TERNARY_TRIES; try++) {
+		struct sluice_ternary_best best = {NULL, 0};
+		/* [ternary-change] */
+		uint64_t changes = sluice_load64_acquire(&v->table->n_changes);
+		/* [ternary-order] */
+		uint64_t n = sluice_load64_acquire(&v->table->order);
+		const uint64_t *order = sluice_ternary_order(v, n);
+
+		for (uint32_t i = 0; i < v->n_tuples; i++)
+			if (sluice_ternary_step_(v,
+						 sluice_load64_acquire(
+							 &order[i]),
+						 key, version, &best))
+				break;
+		if (sluice_load64_relaxed(&v->table->n_changes) != changes ||
+		    sluice_load64_relaxed(&v->table->order) - n >=
+			    SLUICE_TERNARY_ORDERS - 1)
+			continue;
+		*rule = best.rule;
+		return best.rule ? SLUICE_YES : SLUICE_NO;
+	}
+	return SLUICE_BUSY;
+}
+
+#endif
+
+#endif
