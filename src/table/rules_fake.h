@@ -83,6 +83,9 @@ void rules_fini(struct rules *r);
 void rules_trace(const struct rules *r, uint64_t seed, struct sluice_key *keys,
 		 uint32_t n);
 
+/* The rules' numbers in a random order, to be inserted in; order has r->n. */
+void rules_shuffle(const struct rules *r, uint64_t seed, uint32_t *order);
+
 bool rule_matches(const struct rule *rule, const struct sluice_key *key);
 
 /* The twin: number of the first rule that matches. */

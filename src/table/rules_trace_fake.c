@@ -98,6 +98,18 @@ void rules_trace(const struct rules *r, uint64_t seed, struct sluice_key *keys,
 	}
 }
 
+void rules_shuffle(const struct rules *r, uint64_t seed, uint32_t *order)
+{
+	struct rng g = rng_of(seed ^ 0x6f72646572u);
+
+	for (uint32_t i = 0; i < r->n; i++) {
+		uint32_t j = rng_below(&g, i + 1);
+
+		order[i] = order[j];
+		order[j] = i;
+	}
+}
+
 bool rule_matches(const struct rule *rule, const struct sluice_key *key)
 {
 	uint64_t value[WORDS], mask[WORDS], word[WORDS];
