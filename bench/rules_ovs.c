@@ -112,8 +112,7 @@ static double fill_part(struct rig *r, uint32_t from, uint32_t to)
 		classifier_insert(&r->cls, &r->cls_rules[n], OVS_VERSION_MIN,
 				  NULL, 0);
 	}
-	return to == from ? 0
-			  : (double)(clock_cpu_ns() - since) / (to - from);
+	return to == from ? 0 : (double)(clock_cpu_ns() - since) / (to - from);
 }
 
 static void fill(struct rig *r)

@@ -8,7 +8,8 @@
 #include "base/must.h"
 
 /* In the child: its ends of the pipes become its input and output. */
-static _Noreturn void child_run(const int *in, const int *out, char *const *args)
+static _Noreturn void child_run(const int *in, const int *out,
+				char *const *args)
 {
 	dup2(in[0], STDIN_FILENO);
 	dup2(out[1], STDOUT_FILENO);
