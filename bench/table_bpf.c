@@ -103,6 +103,7 @@ static void skel_init(struct lab *lab)
 	s->rodata->table_addr =
 		lab->region->head->base_addr +
 		region_table(lab->region, SLUICE_TABLE_FLOWS)->off;
+	s->rodata->region_addr = lab->region->head->base_addr;
 	s->rodata->n_keys = lab->shape->n;
 	must(!bpf_map__reuse_fd(s->maps.arena, lab->region->fd));
 	must(!bpf_map__reuse_fd(s->maps.peer, lab->peer_fd));

@@ -54,6 +54,7 @@ struct rig {
 	struct region *region;
 	struct table_exact *table;
 	const struct sluice_exact_view *view;
+	uint32_t version;
 	struct lines lines;
 	uint32_t *picks;   /* [N_PICKS] numbers of keys */
 	uint32_t *comers;  /* [n] each key once, random */
@@ -131,7 +132,7 @@ static double ours_by_batch(struct rig *r)
 		struct sluice_exact_answers a;
 
 		keys_build(keys, r->key_len, r->picks + i, BATCH);
-		sluice_exact_find_batch(r->view, keys, BATCH, &a);
+		sluice_exact_find_batch(r->view, r->version, keys, BATCH, &a);
 		use(r, &a);
 	}
 	return mops(N_PICKS, clock_cpu_ns() - start);
@@ -145,6 +146,7 @@ static double ours_poll(struct rig *r)
 	struct sluice_exact_answers a;
 	uint64_t start = clock_cpu_ns();
 
+	pipe.version = r->version;
 	for (uint32_t i = 0; i < N_PICKS; i += BATCH) {
 		uint64_t *mine = keys[i / BATCH % 4];
 
@@ -312,6 +314,7 @@ static void rig_init(struct rig *r, const struct shape *s, uint32_t key_len)
 			       true, &r->region, NULL));
 	must(!table_exact_new(r->region, &conf, &r->table, NULL));
 	r->view = table_exact_view(r->table);
+	r->version = sluice_version(r->region->head);
 	r->n_90 = (uint32_t)(r->view->n_buckets * 8ull * 9 / 10);
 	lines_init(&r->lines, r->view->n_buckets,
 		   (uint64_t)s->n * r->view->entry_len / 64);

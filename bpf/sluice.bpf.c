@@ -12,6 +12,9 @@
  * arena and the device maps are shared. Rejected: one program that finds the
  * port by ifindex in a hash map, 20 ns per packet.
  *
+ * A packet is forwarded by one version of the region (sluice/version.h). The
+ * whole run is an RCU section, so who waits for those waits for us.
+ *
  * Counters lie in this CPU's lane. XDP runs with softirqs off, so nothing else
  * writes the lane meanwhile and plain stores are exact.
  *
@@ -29,6 +32,7 @@
 #include "sluice/parse.h"
 #include "sluice/port.h"
 #include "sluice/region.h"
+#include "sluice/version.h"
 
 #include "bpf/arena.h"
 #include "bpf/capture.h"
@@ -39,10 +43,11 @@
 /* Set by the loader, then constant. Addresses in the region. */
 const volatile uint32_t in_port;
 const volatile uint32_t n_lanes;
-const volatile uint64_t ports_addr; /* struct sluice_port [] */
-const volatile uint64_t stats_addr; /* struct sluice_port_stats [][] */
-const volatile uint64_t sets_addr;  /* uint64_t [] */
-const volatile uint64_t flows_addr; /* struct sluice_exact */
+const volatile uint64_t ports_addr;  /* struct sluice_port [] */
+const volatile uint64_t stats_addr;  /* struct sluice_port_stats [][] */
+const volatile uint64_t sets_addr;   /* uint64_t [] */
+const volatile uint64_t flows_addr;  /* struct sluice_exact */
+const volatile uint64_t region_addr; /* struct sluice_region */
 
 /* Port number -> device. */
 struct {
@@ -216,6 +221,7 @@ int sluice_forward(struct xdp_md *ctx)
 	struct sluice_exact_view flows;
 	struct sluice_key key;
 	enum sluice_drop drop;
+	uint32_t version;
 	uint8_t *entry;
 
 	ARENA_USE();
@@ -231,8 +237,10 @@ int sluice_forward(struct xdp_md *ctx)
 	drop = sluice_parse(data, end, in_port, &key);
 	if (drop != SLUICE_DROP_NONE)
 		return lose(&p, drop);
+	version = sluice_version(arena_at(region_addr));
 	sluice_exact_view_init(&flows, arena_at(flows_addr));
-	if (sluice_exact_find(&flows, &key, sizeof(key), &entry) != SLUICE_YES)
+	if (sluice_exact_find(&flows, version, &key, sizeof(key), &entry) !=
+	    SLUICE_YES)
 		return slow(&p); /* no, or busy: the writer knows */
 	return apply(&p, sluice_entry_value(entry, sizeof(key)));
 }

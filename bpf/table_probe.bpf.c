@@ -18,8 +18,9 @@ struct probe_key {
 	uint64_t a, b;
 };
 
-const volatile uint64_t table_addr; /* struct sluice_exact */
-const volatile uint32_t n_keys;	    /* numbers 0 to n_keys - 1 are stored */
+const volatile uint64_t table_addr;  /* struct sluice_exact */
+const volatile uint64_t region_addr; /* struct sluice_region */
+const volatile uint32_t n_keys;	     /* numbers 0 to n_keys - 1 are stored */
 
 uint64_t turn;
 uint64_t n_found, n_missing, n_busy, n_wrong;
@@ -79,7 +80,8 @@ static int look_table(uint32_t i, void *ctx)
 	(void)ctx;
 	next_key(&key);
 	sluice_exact_view_init(&v, arena_at(table_addr));
-	found = sluice_exact_find(&v, &key, sizeof(key), &entry);
+	found = sluice_exact_find(&v, sluice_version(arena_at(region_addr)),
+				  &key, sizeof(key), &entry);
 	if (found == SLUICE_YES) {
 		value = sluice_entry_value(entry, sizeof(key));
 		n_found += value->a != 1;
@@ -101,8 +103,9 @@ static int check_table(uint32_t i, void *ctx)
 	(void)ctx;
 	no = next_key(&key);
 	sluice_exact_view_init(&v, arena_at(table_addr));
-	found = sluice_exact_get(&v, &key, sizeof(key), (uint64_t *)&value,
-				 sizeof(value));
+	v.value_len = sizeof(value);
+	found = sluice_exact_get(&v, sluice_version(arena_at(region_addr)),
+				 &key, sizeof(key), (uint64_t *)&value);
 	if (found == SLUICE_NO)
 		n_missing++;
 	else if (found == SLUICE_BUSY)

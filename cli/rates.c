@@ -87,10 +87,11 @@ static void flows_look(struct rates *s, const struct sluice_reader *r,
 {
 	struct flow_rate f;
 	struct sluice_flow now;
+	uint32_t version = sluice_version(r->region);
 	uint32_t idx = 0;
 
 	s->n_flows = 0;
-	while (sluice_reader_next(&r->flows, &idx, &f.key, &now, sizeof(now))) {
+	while (sluice_reader_next(&r->flows, version, &idx, &f.key, &now)) {
 		struct flow_was *was = &s->flow_was[idx - 1];
 
 		now.n_packets += now.slow_packets;

@@ -98,14 +98,14 @@ int show_flows(const struct show *s)
 	_Alignas(8) struct sluice_key key;
 	struct sluice_flow flow;
 	struct json_rows rows;
+	uint32_t version = sluice_version(s->r->region);
 	uint32_t idx = 0;
 
 	if (s->is_json)
 		json_rows_open(&rows);
 	else
 		row_titles(stdout, columns, N_COLUMNS);
-	while (sluice_reader_next(&s->r->flows, &idx, &key, &flow,
-				  sizeof(flow))) {
+	while (sluice_reader_next(&s->r->flows, version, &idx, &key, &flow)) {
 		if (!is_wanted(s, &key, &flow))
 			continue;
 		if (s->is_json)

@@ -55,13 +55,14 @@ int show_macs(const struct show *s)
 	_Alignas(8) struct sluice_mac_key key;
 	struct sluice_mac mac;
 	struct json_rows rows;
+	uint32_t version = sluice_version(s->r->region);
 	uint32_t idx = 0;
 
 	if (s->is_json)
 		json_rows_open(&rows);
 	else
 		row_titles(stdout, columns, N_COLUMNS);
-	while (sluice_reader_next(&s->r->macs, &idx, &key, &mac, sizeof(mac))) {
+	while (sluice_reader_next(&s->r->macs, version, &idx, &key, &mac)) {
 		if (s->is_json)
 			json_row(&rows, mac_json(s, &key, &mac));
 		else

@@ -17,21 +17,26 @@
  * Both bucket numbers follow from the hash, so the writer moves a slot without
  * touching its entry. So does a key's home, the slot that the writer takes if it
  * is free and a reader looks at first: while a table is not crowded, that is
- * the only look. The hash is Multilinear-HM (Lemire and Kaser, "Strongly
- * universal string hashing is fast", 2014) under 64-bit keys drawn per table:
- * two keys chosen without knowing them collide with probability 2^-32.
+ * the only look.
  *
  * One writer (table/exact.h), any number of readers in any process and in BPF.
+ * A reader works with one version of the region (sluice/version.h), which it
+ * gives to every find: an entry that is not there at that version is not found.
+ * While a change set is under way or unsettled a key may lie in two slots, the
+ * entry that dies and the one that is born, and each reader finds its own.
  *
  * Promises
  *   1. find is wait-free: at most SLUICE_EXACT_TRIES passes of two buckets.
  *      It answers yes, no, or busy (changes kept overtaking it). A key that is
- *      stored throughout is never answered with no.
+ *      stored throughout at the reader's version is never answered with no.
  *   2. A writer killed at any store leaves every stored key findable with its
  *      value. No reader ever waits for a writer.
  *   3. Whatever is written into the table by others, a reader touches nothing
  *      outside the table and ends.
  *   4. get's copy of a value is one that was stored under that key.
+ *   5. A reader in a section finds the entries of its version, of every change
+ *      set all or nothing. One without a section asks sluice_version_holds()
+ *      afterwards.
  *
  * How the writer keeps them:
  *   [exact-slot]   a slot is stored (release) after its entry is whole; readers
@@ -41,22 +46,29 @@
  *                  written again. A pass that missed a key because of a move
  *                  saw the old place empty, hence sees n_changes grown
  *                  (acquire), hence tries again.
- *   [exact-head]   an entry's head changes before its words do; words are
- *                  stored with release and loaded with acquire, so whoever sees
- *                  a new word sees the new head on the second look.
+ *   [exact-head]   an entry's generation changes before its words do; words
+ *                  are stored with release and loaded with acquire, so whoever
+ *                  sees a new word sees the new generation on the second look.
+ *                  The state may change meanwhile: it is judged by the first
+ *                  look, and was true then. Who loaded the version number of a
+ *                  set sees all its states and slots, for they were stored
+ *                  before [region-version]; who loaded an older one sees what
+ *                  dies and not what is born, until that settles.
+ *   Settling       a born entry is live first; then n_changes grows and the
+ *                  slot of the one that died is cleared. A pass that saw the
+ *                  one not yet live and the other no more tries again.
  */
 
 #include "sluice/atomic.h"
+#include "sluice/exact_hash.h"
 #include "sluice/types.h"
+#include "sluice/version.h"
 
 #ifdef __bpf__
 #include "sluice/exact_bpf.h"
 #endif
 
-#define SLUICE_KEY_LEN_MAX 64u /* bytes */
-#define SLUICE_BUCKET_SLOTS 8u
 #define SLUICE_EXACT_TRIES 4u
-#define SLUICE_EXACT_HASH_KEYS (SLUICE_KEY_LEN_MAX / 4 + 1)
 
 /* Lies in the region. Offsets are from the start of this struct. */
 struct sluice_exact {
@@ -72,7 +84,7 @@ struct sluice_exact {
 
 	/* The writer writes, anyone reads. */
 	uint64_t n_changes __attribute__((aligned(64))); /* [exact-change] */
-	uint64_t n_used;				 /* live entries */
+	uint64_t n_used; /* keys of the newest version */
 };
 
 /*
@@ -87,12 +99,18 @@ struct sluice_exact_view {
 	uint32_t n_entries;
 	uint32_t entry_len;
 	uint32_t key_len;
+	uint32_t value_len; /* what is copied; a reader may make it less */
 };
 
 enum sluice_found { SLUICE_NO, SLUICE_YES, SLUICE_BUSY };
 
-/* Bit 0 of an entry's head: the entry is live. Above: its generation. */
-#define SLUICE_ENTRY_LIVE 1ull
+/* What is looked for; private to the headers of sluice/exact. */
+struct sluice_exact_want {
+	const uint64_t *key;
+	uint32_t key_len;
+	uint32_t hash;
+	uint32_t version;
+};
 
 /* Takes the shape of t, which the caller has checked or made itself. */
 SLUICE_INLINE void sluice_exact_view_init(struct sluice_exact_view *v,
@@ -105,49 +123,7 @@ SLUICE_INLINE void sluice_exact_view_init(struct sluice_exact_view *v,
 	v->n_entries = t->n_entries;
 	v->entry_len = t->entry_len;
 	v->key_len = t->key_len;
-}
-
-SLUICE_INLINE uint32_t sluice_exact_hash(const uint64_t *hash_keys,
-					 const uint64_t *key, uint32_t key_len)
-{
-	uint64_t h = hash_keys[SLUICE_EXACT_HASH_KEYS - 1];
-	uint32_t mixed;
-
-	/* gcc leaves it a loop otherwise, at twice the time. */
-#pragma GCC unroll 8
-	for (size_t i = 0; i < key_len / 8; i++)
-		h += (hash_keys[2 * i] + (uint32_t)key[i]) *
-		     (hash_keys[2 * i + 1] + (key[i] >> 32));
-	/*
-	 * Keys that differ by equal steps would have hashes that do, and fill
-	 * their buckets unevenly. A permutation, so nothing else changes.
-	 */
-	mixed = (uint32_t)(h >> 32);
-	mixed ^= mixed >> 15;
-	mixed *= 0x2c1b3c6du;
-	return mixed ^ mixed >> 12;
-}
-
-SLUICE_INLINE uint32_t sluice_exact_bucket1(uint32_t hash, uint32_t n_buckets)
-{
-	return (uint32_t)(((uint64_t)hash * n_buckets) >> 32);
-}
-
-/* The slot of a bucket in which a key lies unless it was taken: a hint. */
-SLUICE_INLINE uint32_t sluice_exact_home(uint32_t hash)
-{
-	return hash % SLUICE_BUCKET_SLOTS;
-}
-
-/* The other bucket of a hash; differs from the first when there are two. */
-SLUICE_INLINE uint32_t sluice_exact_bucket2(uint32_t hash, uint32_t n_buckets)
-{
-	uint32_t b1 = sluice_exact_bucket1(hash, n_buckets);
-	uint32_t b2 = sluice_exact_bucket1(hash * 0x9e3779b1u, n_buckets);
-
-	if (b2 == b1)
-		b2 = b1 + 1 < n_buckets ? b1 + 1 : 0;
-	return b2;
+	v->value_len = t->value_len;
 }
 
 SLUICE_INLINE uint8_t *sluice_exact_entry(const struct sluice_exact_view *v,
@@ -166,56 +142,61 @@ SLUICE_INLINE void *sluice_entry_value(uint8_t *entry, uint32_t key_len)
 	return entry + 8 + key_len;
 }
 
-/* Does this entry hold the key, and did it throughout the comparison? */
-SLUICE_INLINE bool sluice_entry_is(const uint8_t *entry, const uint64_t *key,
-				   uint32_t key_len)
+/*
+ * Does this entry hold the key, did it throughout the comparison, and is it
+ * there at that version?
+ */
+SLUICE_INLINE bool sluice_entry_is(const uint8_t *entry, uint32_t version,
+				   const uint64_t *key, uint32_t key_len)
 {
 	const uint64_t *head = (const uint64_t *)entry;
 	const uint64_t *words = sluice_entry_key(entry);
 	uint64_t before = sluice_load64_acquire(head); /* [exact-head] */
-	uint64_t diff = ~before & SLUICE_ENTRY_LIVE;
+	uint64_t diff = 0;
 
 	for (uint32_t i = 0; i < key_len / 8; i++)
 		/* [exact-head] */
 		diff |= sluice_load64_acquire(&words[i]) ^ key[i];
-	diff |= sluice_load64_relaxed(head) ^ before;
+	diff |= (sluice_load64_relaxed(head) ^ before) &
+		SLUICE_ENTRY_GENERATION;
+	diff |= !sluice_head_visible(before, version);
 	return !diff;
 }
 
 /* The entry of a slot if it is the key's; else NULL. */
 SLUICE_INLINE uint8_t *sluice_slot_find_(const struct sluice_exact_view *v,
-					 const uint64_t *slot, uint32_t hash,
-					 const uint64_t *key, uint32_t key_len)
+					 const uint64_t *slot,
+					 const struct sluice_exact_want *w)
 {
 	uint64_t s = sluice_load64_acquire(slot); /* [exact-slot] */
 	uint32_t idx = (uint32_t)s - 1;
 	uint8_t *e;
 
 	/* An empty slot gives the largest idx: outside, like a lie. */
-	if (s >> 32 != hash || idx >= v->n_entries)
+	if (s >> 32 != w->hash || idx >= v->n_entries)
 		return NULL;
 	e = sluice_exact_entry(v, idx);
-	return sluice_entry_is(e, key, key_len) ? e : NULL;
+	return sluice_entry_is(e, w->version, w->key, w->key_len) ? e : NULL;
 }
 
 /* One look at one bucket. Returns the entry, or NULL. */
-SLUICE_INLINE uint8_t *sluice_bucket_find(const struct sluice_exact_view *v,
-					  uint32_t bucket, uint32_t hash,
-					  const uint64_t *key, uint32_t key_len)
+SLUICE_INLINE uint8_t *sluice_bucket_find_(const struct sluice_exact_view *v,
+					   uint32_t bucket,
+					   const struct sluice_exact_want *w)
 {
 	const uint64_t *slots = v->buckets + (uint64_t)bucket * 8;
 	uint8_t *e = NULL;
 
 #ifdef __bpf__
-	uint64_t hit = sluice_bucket_hit_(slots, hash);
+	uint64_t hit = sluice_bucket_hit_(slots, w->hash);
 
 	if (!hit)
 		return NULL;
-	e = sluice_slot_find_(v, &slots[(hit - 1) & 7], hash, key, key_len);
+	e = sluice_slot_find_(v, &slots[(hit - 1) & 7], w);
 	/* Several have this hash, or it changed: look at one after the other. */
 #endif
 	for (uint32_t i = 0; !e && i < SLUICE_BUCKET_SLOTS; i++)
-		e = sluice_slot_find_(v, &slots[i], hash, key, key_len);
+		e = sluice_slot_find_(v, &slots[i], w);
 	return e;
 }
 
@@ -223,20 +204,26 @@ SLUICE_INLINE uint8_t *sluice_bucket_find(const struct sluice_exact_view *v,
  * Finds the entry of a key. Wait-free. Give key_len as a constant: the loops
  * then unroll; it must equal v->key_len.
  *
+ * version  sluice_version(), taken once for all that belongs together
  * entry    the entry on SLUICE_YES, else of no meaning. It may be counted into until the reader's
  *          next quiescent state; who has none copies with sluice_exact_get().
  */
 SLUICE_INLINE enum sluice_found
-sluice_exact_find(const struct sluice_exact_view *v, const void *key,
-		  uint32_t key_len, uint8_t **entry)
+sluice_exact_find(const struct sluice_exact_view *v, uint32_t version,
+		  const void *key, uint32_t key_len, uint8_t **entry)
 {
-	uint32_t hash = sluice_exact_hash(v->table->hash_keys, key, key_len);
-	uint32_t b1 = sluice_exact_bucket1(hash, v->n_buckets);
-	uint32_t b2 = sluice_exact_bucket2(hash, v->n_buckets);
+	const struct sluice_exact_want w = {
+		.key = key,
+		.key_len = key_len,
+		.hash = sluice_exact_hash(v->table->hash_keys, key, key_len),
+		.version = version,
+	};
+	uint32_t b1 = sluice_exact_bucket1(w.hash, v->n_buckets);
+	uint32_t b2 = sluice_exact_bucket2(w.hash, v->n_buckets);
 
 	*entry = sluice_slot_find_(
-		v, &v->buckets[(uint64_t)b1 * 8 + sluice_exact_home(hash)],
-		hash, key, key_len);
+		v, &v->buckets[(uint64_t)b1 * 8 + sluice_exact_home(w.hash)],
+		&w);
 	if (*entry)
 		return SLUICE_YES;
 #ifdef __bpf__
@@ -246,10 +233,10 @@ sluice_exact_find(const struct sluice_exact_view *v, const void *key,
 	for (uint32_t i = 0; i < SLUICE_EXACT_TRIES; i++) {
 		/* [exact-change] */
 		uint64_t before = sluice_load64_acquire(&v->table->n_changes);
-		uint8_t *e = sluice_bucket_find(v, b1, hash, key, key_len);
+		uint8_t *e = sluice_bucket_find_(v, b1, &w);
 
 		if (!e)
-			e = sluice_bucket_find(v, b2, hash, key, key_len);
+			e = sluice_bucket_find_(v, b2, &w);
 		if (e) {
 			*entry = e;
 			return SLUICE_YES;
@@ -261,17 +248,19 @@ sluice_exact_find(const struct sluice_exact_view *v, const void *key,
 }
 
 /*
- * Finds a key and copies its value (value_len bytes, a multiple of 8, at most
- * the table's). For readers without quiescent states. Busy also when the entry
- * was reused at every try.
+ * Finds a key and copies its value, v->value_len bytes: the table's, or fewer
+ * if the reader's view says so (a constant lets the loop unroll, as BPF needs
+ * it). For readers without quiescent states. Busy also when the entry was
+ * reused at every try.
  */
 SLUICE_INLINE enum sluice_found
-sluice_exact_get(const struct sluice_exact_view *v, const void *key,
-		 uint32_t key_len, uint64_t *value, uint32_t value_len)
+sluice_exact_get(const struct sluice_exact_view *v, uint32_t version,
+		 const void *key, uint32_t key_len, uint64_t *value)
 {
 	for (uint32_t i = 0; i < SLUICE_EXACT_TRIES; i++) {
 		uint8_t *e;
-		enum sluice_found f = sluice_exact_find(v, key, key_len, &e);
+		enum sluice_found f =
+			sluice_exact_find(v, version, key, key_len, &e);
 		const uint64_t *from;
 		uint64_t head;
 
@@ -279,12 +268,13 @@ sluice_exact_get(const struct sluice_exact_view *v, const void *key,
 			return f;
 		from = sluice_entry_value(e, key_len);
 		head = sluice_load64_acquire((uint64_t *)e); /* [exact-head] */
-		for (uint32_t j = 0; j < value_len / 8; j++)
+		for (uint32_t j = 0; j < v->value_len / 8; j++)
 			/* [exact-head] */
 			value[j] = sluice_load64_acquire(&from[j]);
 		/* The key again: the entry may have changed hands before head. */
-		if (sluice_entry_is(e, key, key_len) &&
-		    sluice_load64_relaxed((uint64_t *)e) == head)
+		if (sluice_entry_is(e, version, key, key_len) &&
+		    sluice_head_same(sluice_load64_relaxed((uint64_t *)e),
+				     head))
 			return SLUICE_YES;
 	}
 	return SLUICE_BUSY;

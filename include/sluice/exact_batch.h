@@ -36,6 +36,7 @@ struct sluice_exact_batch {
 	const uint64_t *keys;
 	uint64_t before; /* n_changes at the start */
 	uint32_t n;
+	uint32_t version;
 	uint32_t n_late;
 	uint32_t none; /* bit i: no slot of key i's hash was seen */
 	uint32_t hashes[SLUICE_EXACT_BATCH];
@@ -68,7 +69,7 @@ SLUICE_INLINE uint8_t *sluice_exact_look_(const struct sluice_exact_view *v,
 }
 
 /*
- * The first step; b->keys and b->n are set. With both, second buckets are
+ * The first step; keys, n and version are set. With both, second buckets are
  * fetched as well: more memory is read, but scan2 need not wait.
  */
 SLUICE_INLINE void sluice_exact_start_(const struct sluice_exact_view *view,
@@ -152,7 +153,8 @@ SLUICE_INLINE void sluice_exact_scan2_(const struct sluice_exact_view *view,
 /*
  * Looks again, one by one, for keys that were not found. There is no doubt about
  * a key of whose hash no slot was seen while nothing changed; but about others:
- * two keys of one hash, a move, and hash 0, which empty slots look like.
+ * two keys of one hash, a move, an entry that is not there at this version, and
+ * hash 0, which empty slots look like.
  */
 SLUICE_INLINE void sluice_exact_doubt_(const struct sluice_exact_view *v,
 				       const struct sluice_exact_batch *b,
@@ -168,7 +170,7 @@ SLUICE_INLINE void sluice_exact_doubt_(const struct sluice_exact_view *v,
 		enum sluice_found f = SLUICE_NO;
 
 		if (!same || !(b->none >> i & 1))
-			f = sluice_exact_find(v,
+			f = sluice_exact_find(v, b->version,
 					      b->keys +
 						      (size_t)i * (key_len / 8),
 					      key_len, &out->entries[i]);
@@ -192,51 +194,55 @@ SLUICE_INLINE void sluice_exact_answer_(const struct sluice_exact_view *v,
 		const uint64_t *key = b->keys + (size_t)i * (key_len / 8);
 
 		out->entries[i] = b->at[i];
-		yes |= (uint32_t)sluice_entry_is(b->at[i], key, key_len) << i;
+		yes |= (uint32_t)sluice_entry_is(b->at[i], b->version, key,
+						 key_len)
+		       << i;
 	}
 	out->yes = yes & ~b->none;
 	if (out->yes != (uint32_t)((1ull << b->n) - 1))
 		sluice_exact_doubt_(v, b, key_len, out);
 }
 
-/* sluice_exact_find_batch() for a constant key_len. */
-SLUICE_INLINE void sluice_exact_find_batch_of(const struct sluice_exact_view *v,
-					      const uint64_t *keys,
-					      uint32_t key_len, uint32_t n,
-					      struct sluice_exact_answers *out)
+SLUICE_INLINE void sluice_exact_find_batch_(const struct sluice_exact_view *v,
+					    struct sluice_exact_batch *b,
+					    uint32_t key_len,
+					    struct sluice_exact_answers *out)
 {
-	struct sluice_exact_batch b;
-
-	b.keys = keys;
-	b.n = n;
-	sluice_exact_start_(v, &b, key_len, v->n_buckets > SLUICE_EXACT_FAR_);
-	sluice_exact_scan1_(v, &b);
-	sluice_exact_scan2_(v, &b);
-	sluice_exact_answer_(v, &b, key_len, out);
+	sluice_exact_start_(v, b, key_len, v->n_buckets > SLUICE_EXACT_FAR_);
+	sluice_exact_scan1_(v, b);
+	sluice_exact_scan2_(v, b);
+	sluice_exact_answer_(v, b, key_len, out);
 }
 
 /*
- * Finds n keys, at most SLUICE_EXACT_BATCH. Wait-free.
+ * Finds n keys, at most SLUICE_EXACT_BATCH, at one version. Wait-free. Who knows
+ * the keys' length sets it in the view: code for it alone is then compiled.
  *
  * keys     n keys, v->key_len bytes each, one behind the other, 8-byte aligned
  * out      all of it is set
  */
 SLUICE_INLINE void sluice_exact_find_batch(const struct sluice_exact_view *v,
-					   const void *keys, uint32_t n,
+					   uint32_t version, const void *keys,
+					   uint32_t n,
 					   struct sluice_exact_answers *out)
 {
+	struct sluice_exact_batch b;
+
+	b.keys = keys;
+	b.n = n;
+	b.version = version;
 	switch (v->key_len) {
 	case 16:
-		sluice_exact_find_batch_of(v, keys, 16, n, out);
+		sluice_exact_find_batch_(v, &b, 16, out);
 		break;
 	case 40:
-		sluice_exact_find_batch_of(v, keys, 40, n, out);
+		sluice_exact_find_batch_(v, &b, 40, out);
 		break;
 	case 64:
-		sluice_exact_find_batch_of(v, keys, 64, n, out);
+		sluice_exact_find_batch_(v, &b, 64, out);
 		break;
 	default:
-		sluice_exact_find_batch_of(v, keys, v->key_len, n, out);
+		sluice_exact_find_batch_(v, &b, v->key_len, out);
 	}
 }
 

@@ -14,10 +14,14 @@
 
 #include "sluice/exact_batch.h"
 
-/* Zero it to begin with. One thread, one table. */
+/*
+ * Zero it to begin with. One thread, one table. A section lasts until what is
+ * under way is brought out.
+ */
 struct sluice_exact_pipe {
 	struct sluice_exact_batch batches[4];
-	uint32_t at; /* where the next batch goes */
+	uint32_t at;	  /* where the next batch goes */
+	uint32_t version; /* of the keys that are pushed; the reader sets it */
 };
 
 /* Batch i of those under way; 0 is the youngest. */
@@ -57,6 +61,7 @@ SLUICE_INLINE void sluice_exact_pipe_push(const struct sluice_exact_view *v,
 
 	youngest->keys = keys;
 	youngest->n = n;
+	youngest->version = p->version;
 	switch (v->key_len) {
 	case 16:
 		sluice_exact_pipe_step_(v, p, 16, out);

@@ -98,12 +98,13 @@ void sluice_reader_stats(const struct sluice_reader *r, uint32_t port,
 			 struct sluice_port_stats *out);
 
 /*
- * The next live entry at or after *idx of a table; copies key (v->key_len
- * bytes) and value (value_len bytes, a multiple of 8, at most the table's)
- * consistently, both 8-byte aligned, and leaves *idx behind it. Visits each
- * entry that stays throughout exactly once. False at the end.
+ * The next entry at or after *idx of a table that is there at a version
+ * (sluice_version(), taken before the walk); copies key (v->key_len bytes) and
+ * value (v->value_len bytes) consistently, both 8-byte aligned, and leaves *idx
+ * behind it. Visits each entry that stays throughout exactly once. False at the
+ * end; sluice_version_holds() then says whether change sets were met whole.
  */
-bool sluice_reader_next(const struct sluice_exact_view *v, uint32_t *idx,
-			void *key, void *value, uint32_t value_len);
+bool sluice_reader_next(const struct sluice_exact_view *v, uint32_t version,
+			uint32_t *idx, void *key, void *value);
 
 #endif

@@ -79,16 +79,17 @@ SLUICE_INLINE bool sluice_version_before(uint32_t a, uint32_t b)
 	return (int32_t)(a - b) < 0;
 }
 
-/* Is an entry with this head there, for a reader at that version? */
+/*
+ * Is an entry with this head there, for a reader at that version? Without a
+ * branch: BPF's verifier would follow both ways at each look.
+ */
 SLUICE_INLINE bool sluice_head_visible(uint64_t head, uint32_t version)
 {
-	uint32_t state = sluice_head_state(head);
-	bool before;
+	uint32_t before = (version - sluice_head_version(head)) >> 31;
+	uint32_t in_set = (uint32_t)head >> 1 & 1;
 
-	if (state <= SLUICE_ENTRY_LIVE)
-		return state;
-	before = sluice_version_before(version, sluice_head_version(head));
-	return before == (state == SLUICE_ENTRY_DYING);
+	/* Live or dead; or else dying and before, or born and not before. */
+	return ((uint32_t)head & 1) ^ (in_set & ~before);
 }
 
 /* The version that a reader works with from here on. */

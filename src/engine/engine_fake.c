@@ -122,8 +122,8 @@ void engine_fake_rx(struct engine_fake *e, uint32_t port, const uint8_t *data,
 	bad = sluice_parse(data, data + len, port, &key);
 	if (bad != SLUICE_DROP_NONE)
 		state_count(&st->drops[bad], 1);
-	else if (sluice_exact_find(view, &key, sizeof(key), &entry) ==
-		 SLUICE_YES)
+	else if (sluice_exact_find(view, sluice_version(e->state->region->head),
+				   &key, sizeof(key), &entry) == SLUICE_YES)
 		known(e, port, sluice_entry_value(entry, sizeof(key)), data,
 		      len);
 	else

@@ -214,7 +214,7 @@ void flows_fetch(struct flows *f, const struct sluice_key *keys, uint32_t n)
 
 	must(n <= FLOWS_BATCH);
 	/* The answers are old as soon as the first flow is written. */
-	sluice_exact_find_batch(f->view, keys, n, &answers);
+	sluice_exact_find_batch(f->view, 0, keys, n, &answers);
 }
 
 uint32_t flows_find(struct flows *f, const struct sluice_key *key)
@@ -319,7 +319,8 @@ void flows_adopt(struct flows *f, uint64_t now_ns)
 			.from = {FLOW_NO_ORIGIN, FLOW_NO_ORIGIN}};
 		uint64_t last;
 
-		if (!(sluice_load64_relaxed(head) & SLUICE_ENTRY_LIVE))
+		if (sluice_head_state(sluice_load64_relaxed(head)) !=
+		    SLUICE_ENTRY_LIVE)
 			continue;
 		last = used_ns(f, flow);
 		link_new(f, flow, &none, last < now_ns ? last : now_ns);

@@ -180,7 +180,8 @@ bool lab_is_consistent(struct lab *l)
 		struct flow_answer now;
 		struct sluice_key key;
 
-		if (!(*(const uint64_t *)(const void *)e & SLUICE_ENTRY_LIVE))
+		if (sluice_head_state(*(const uint64_t *)(const void *)e) !=
+		    SLUICE_ENTRY_LIVE)
 			continue;
 		memcpy(&key, sluice_entry_key(e), sizeof(key));
 		learn_answer(l->slow.learn, &key, &now);

@@ -434,7 +434,8 @@ void learn_adopt(struct learn *l, uint64_t now_ns)
 		const struct sluice_mac *mac = mac_of(l, st);
 		uint64_t seen_ns = mac->seen_ns;
 
-		if (!(sluice_load64_relaxed(head) & SLUICE_ENTRY_LIVE))
+		if (sluice_head_state(sluice_load64_relaxed(head)) !=
+		    SLUICE_ENTRY_LIVE)
 			continue;
 		l->stations[st] = (struct station){.window_ns = now_ns};
 		/* One of a port that is gone waits on port 0 for its end. */

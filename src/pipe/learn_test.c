@@ -388,7 +388,8 @@ static uint32_t find_flows(struct region *region, struct found_flow *out)
 		uint8_t *at;
 
 		memcpy(&out[n].key, sluice_entry_key(e), sizeof(out[n].key));
-		if (sluice_exact_find(&v, &out[n].key, sizeof(out[n].key),
+		if (sluice_exact_find(&v, sluice_version(region->head),
+				      &out[n].key, sizeof(out[n].key),
 				      &at) != SLUICE_YES ||
 		    at != e)
 			continue;

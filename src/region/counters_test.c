@@ -31,7 +31,7 @@ static struct counted look(const struct sluice_reader *r)
 	struct sluice_key key;
 	uint32_t idx = 0;
 
-	CHECK(sluice_reader_next(&r->flows, &idx, &key, &f, sizeof(f)));
+	CHECK(sluice_reader_next(&r->flows, 1, &idx, &key, &f));
 	sluice_reader_stats(r, PORT, &sum);
 	return (struct counted){f.n_packets, f.n_bytes, sum.rx_packets,
 				sum.rx_bytes};

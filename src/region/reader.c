@@ -202,9 +202,9 @@ static void copy_words(void *to, const uint64_t *from, uint32_t len)
 		t[i] = sluice_load64_acquire(&from[i]); /* [exact-head] */
 }
 
-/* False: not live, or changing at every try, hence not one that stays. */
-static bool copy_entry(const struct sluice_exact_view *v, uint8_t *entry,
-		       void *key, void *value, uint32_t value_len)
+/* False: not there, or changing at every try, hence not one that stays. */
+static bool copy_entry(const struct sluice_exact_view *v, uint32_t version,
+		       uint8_t *entry, void *key, void *value)
 {
 	const uint64_t *head = (const uint64_t *)entry;
 
@@ -212,24 +212,24 @@ static bool copy_entry(const struct sluice_exact_view *v, uint8_t *entry,
 		/* [exact-head] */
 		uint64_t before = sluice_load64_acquire(head);
 
-		if (!(before & SLUICE_ENTRY_LIVE))
+		if (!sluice_head_visible(before, version))
 			return false;
 		copy_words(key, sluice_entry_key(entry), v->key_len);
 		copy_words(value, sluice_entry_value(entry, v->key_len),
-			   value_len);
-		if (sluice_load64_relaxed(head) == before)
+			   v->value_len);
+		if (sluice_head_same(sluice_load64_relaxed(head), before))
 			return true;
 	}
 	return false;
 }
 
-bool sluice_reader_next(const struct sluice_exact_view *v, uint32_t *idx,
-			void *key, void *value, uint32_t value_len)
+bool sluice_reader_next(const struct sluice_exact_view *v, uint32_t version,
+			uint32_t *idx, void *key, void *value)
 {
 	while (*idx < v->n_entries) {
 		uint8_t *e = sluice_exact_entry(v, (*idx)++);
 
-		if (copy_entry(v, e, key, value, value_len))
+		if (copy_entry(v, version, e, key, value))
 			return true;
 	}
 	return false;

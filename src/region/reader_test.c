@@ -27,25 +27,26 @@
 static void find_sample(const struct sluice_reader *r)
 {
 	uint64_t key[8], found[8], value[7] = {0};
+	uint32_t v = sluice_version(r->region);
 	uint32_t idx = 0;
 
 	memset(key, SAMPLE_FLOW_BYTE, sizeof(key));
-	CHECK_EQ(sluice_exact_get(&r->flows, key, 64, value, 56), SLUICE_YES);
+	CHECK_EQ(sluice_exact_get(&r->flows, v, key, 64, value), SLUICE_YES);
 	CHECK_EQ(value[0], 1);
-	CHECK_EQ(sluice_exact_get(&r->macs, key, 8, value, 32), SLUICE_YES);
+	CHECK_EQ(sluice_exact_get(&r->macs, v, key, 8, value), SLUICE_YES);
 	key[0]++;
-	CHECK_EQ(sluice_exact_get(&r->flows, key, 64, value, 56), SLUICE_NO);
-	CHECK_EQ(sluice_exact_get(&r->macs, key, 8, value, 32), SLUICE_NO);
+	CHECK_EQ(sluice_exact_get(&r->flows, v, key, 64, value), SLUICE_NO);
+	CHECK_EQ(sluice_exact_get(&r->macs, v, key, 8, value), SLUICE_NO);
 	key[0]--;
 	memset(value, 0, sizeof(value));
-	CHECK(sluice_reader_next(&r->flows, &idx, found, value, 56));
+	CHECK(sluice_reader_next(&r->flows, v, &idx, found, value));
 	CHECK(memcmp(found, key, 64) == 0 && value[0] == 1);
-	CHECK(!sluice_reader_next(&r->flows, &idx, found, value, 56));
+	CHECK(!sluice_reader_next(&r->flows, v, &idx, found, value));
 	idx = 0;
-	CHECK(sluice_reader_next(&r->macs, &idx, found, value, 32));
+	CHECK(sluice_reader_next(&r->macs, v, &idx, found, value));
 	CHECK_EQ(idx, 2);
-	CHECK(!sluice_reader_next(&r->macs, &idx, found, value, 32));
-	CHECK(!sluice_reader_next(&r->macs, &idx, found, value, 32));
+	CHECK(!sluice_reader_next(&r->macs, v, &idx, found, value));
+	CHECK(!sluice_reader_next(&r->macs, v, &idx, found, value));
 }
 
 static void find_all(const struct sluice_reader *r, struct region *writer)
@@ -476,7 +477,7 @@ static void a_later_scribble_leads_nobody_astray(void)
 	for (uint32_t idx = 0; idx < SAMPLE_ENTRIES;) {
 		uint64_t key[8], value[7];
 
-		if (!sluice_reader_next(&r.flows, &idx, key, value, 56))
+		if (!sluice_reader_next(&r.flows, 1, &idx, key, value))
 			break;
 		CHECK_EQ(idx, 2);
 		CHECK_EQ(value[0], 1);

@@ -97,7 +97,10 @@ const struct sluice_table_desc *region_table(const struct region *r,
  */
 void region_version_set(struct region *r, uint32_t version);
 
-/* Before entries of this version settle [region-settling]; table/change only. */
+/*
+ * Before entries of this version settle [region-settling]; table/change, and
+ * who adopts a table.
+ */
 void region_settling_set(struct region *r, uint32_t version);
 
 /* The only place where an offset becomes an address; NULL if out of range. */

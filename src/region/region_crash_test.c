@@ -67,7 +67,7 @@ static void check_tables(const struct region *r)
 
 	CHECK_EQ(sluice_reader_open_mem(r->head, r->len, &reader, NULL), 0);
 	memset(key, SAMPLE_FLOW_BYTE, sizeof(key));
-	CHECK_EQ(sluice_exact_get(&reader.flows, key, 64, value, 56),
+	CHECK_EQ(sluice_exact_get(&reader.flows, 1, key, 64, value),
 		 SLUICE_YES);
 	CHECK_EQ(value[0], 1);
 	CHECK_EQ(r->head->n_tables, d ? 7 : 6);

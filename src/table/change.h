@@ -90,6 +90,29 @@ struct change_table {
 	const struct change_table_ops *ops;
 };
 
+/*
+ * For tables that consist of others: their items go through these, into steps
+ * that they keep. An inner table refuses to be given a key twice in one set.
+ */
+static inline int change_prepare(const struct change_item *item,
+				 uint32_t version, struct change_step *out,
+				 struct why *why)
+{
+	return item->table->ops->prepare(item->table, item, version, out, why);
+}
+
+static inline void change_undo(struct change_table *t,
+			       const struct change_step *s)
+{
+	t->ops->undo(t, s);
+}
+
+static inline void change_settle_step(struct change_table *t,
+				      const struct change_step *s)
+{
+	t->ops->settle(t, s);
+}
+
 /* Opaque: the sets of one region that are not settled. */
 struct change_log;
 

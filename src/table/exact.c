@@ -119,6 +119,7 @@ static int writer_new(struct sluice_exact *s, uint32_t n_max,
 	if (!t)
 		goto no_memory;
 	sluice_exact_view_init(&t->view, s);
+	t->change.ops = &exact_change_ops;
 	t->shared = s;
 	t->buckets = (uint64_t *)((uint8_t *)s + s->buckets_off);
 	t->n_max = n_max;
@@ -199,7 +200,9 @@ int table_exact_adopt(struct region *r, uint32_t kind, struct table_exact **out,
 	err = writer_new(s, d->n_max, &t, why);
 	if (err)
 		return err;
-	err = exact_adopt_entries(t, why);
+	/* Who reads older versions without a section is told first. */
+	region_settling_set(r, r->head->version);
+	err = exact_adopt_entries(t, r->head->version, why);
 	if (err)
 		goto undo_writer;
 	*out = t;
@@ -219,6 +222,11 @@ void table_exact_free(struct table_exact *t)
 	free(t);
 }
 
+struct change_table *table_exact_change(struct table_exact *t)
+{
+	return &t->change;
+}
+
 const struct sluice_exact_view *table_exact_view(const struct table_exact *t)
 {
 	return &t->view;
@@ -232,17 +240,6 @@ uint32_t table_exact_n_used(const struct table_exact *t)
 uint32_t table_exact_n_max(const struct table_exact *t)
 {
 	return t->n_max;
-}
-
-uint8_t *table_exact_find(struct table_exact *t, const void *key)
-{
-	uint8_t *entry;
-
-	/* Nobody else writes, so it is never busy. */
-	if (sluice_exact_find(&t->view, key, t->view.key_len, &entry) !=
-	    SLUICE_YES)
-		return NULL;
-	return entry;
 }
 
 uint32_t table_exact_n_resting(const struct table_exact *t)

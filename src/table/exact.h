@@ -18,6 +18,10 @@
  * count into entries may still hold it. Call that after a grace period. Readers
  * that only copy (sluice_exact_get) need none. There are n_max / 32 + 64 entries
  * more than n_max, so that a full table can be changed while some rest.
+ *
+ * Change sets (table/change.h) go through table_exact_change(). Until a set is
+ * settled its removed and replaced entries take slots and entries beside the
+ * table's keys; a table that is nearly full then says -ENOSPC earlier.
  */
 
 #include <stdint.h>
@@ -26,6 +30,7 @@
 #include "base/why.h"
 #include "region/region.h"
 #include "sluice/exact.h"
+#include "table/change.h"
 
 struct table_exact_conf {
 	const char *name;
@@ -56,7 +61,9 @@ int table_exact_new(struct region *r, const struct table_exact_conf *conf,
 
 /*
  * Takes over the table that a former writer left, at whatever store it was
- * killed: an entry in two places stays in one, an entry in none is freed.
+ * killed: an entry in two places stays in one, an entry in none is freed, and
+ * of its change sets those that became true are settled, the others are gone.
+ * Call it after a grace period, and for all tables before the first new set.
  * Cost: one pass over the table.
  *
  * returns  0, -ENOENT (no table of that kind), -ENOMEM,
@@ -74,10 +81,13 @@ const struct sluice_exact_view *table_exact_view(const struct table_exact *t);
 uint32_t table_exact_n_used(const struct table_exact *t);
 uint32_t table_exact_n_max(const struct table_exact *t);
 
-/* The entry of a key, or NULL. */
+/* The entry of a key in the newest version (prepared ones included), or NULL. */
 uint8_t *table_exact_find(struct table_exact *t, const void *key);
 
 /* ---- Change. ---- */
+
+/* The table as a part of change sets; key and value as of table_exact_set(). */
+struct change_table *table_exact_change(struct table_exact *t);
 
 /*
  * Adds a key, or replaces its value by publishing another entry in one store.

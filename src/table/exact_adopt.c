@@ -5,9 +5,13 @@
  * The slots are the truth: an entry is in the table if a slot names it that is
  * one of the two places of its key. What a killed writer can leave besides is
  * an entry named by two slots (a move was cut), a live entry named by none (a
- * set or a delete was cut), and a count that is off by one. Readers may look on
+ * set or a delete was cut), and a count that is off. Readers may look on
  * all the time, so this keeps to the order of sluice/exact.h, and may be killed
  * itself.
+ *
+ * Of change sets the region's version tells which are true. Readers that were
+ * in a section when the writer died have left it, so all work with that version:
+ * to settle, or to take back, is nothing that they could see.
  *
  * Dead entries rest at first if they were ever used: readers may hold them.
  */
@@ -18,14 +22,9 @@
 
 #define AHEAD 4u /* buckets whose entries are asked for in advance */
 
-static uint64_t *head_of(const struct table_exact *t, uint32_t idx)
-{
-	return (uint64_t *)sluice_exact_entry(&t->view, idx);
-}
-
-/* Is this the place of a live entry, and may that entry be found here? */
-static bool is_place(const struct table_exact *t, uint64_t slot,
-		     uint32_t bucket)
+/* Is this the place of an entry that stays, and may it be found here? */
+static bool is_place(const struct table_exact *t, uint32_t version,
+		     uint64_t slot, uint32_t bucket)
 {
 	uint32_t hash = (uint32_t)(slot >> 32);
 	uint32_t idx = (uint32_t)slot - 1;
@@ -33,8 +32,9 @@ static bool is_place(const struct table_exact *t, uint64_t slot,
 
 	if (idx >= t->view.n_entries)
 		return false;
-	head = head_of(t, idx);
-	return *head & SLUICE_ENTRY_LIVE && exact_hash(t, head + 1) == hash &&
+	head = exact_head(t, idx);
+	return sluice_head_visible(*head, version) &&
+	       exact_hash(t, head + 1) == hash &&
 	       (sluice_exact_bucket1(hash, t->view.n_buckets) == bucket ||
 		sluice_exact_bucket2(hash, t->view.n_buckets) == bucket);
 }
@@ -47,12 +47,23 @@ static void fetch(const struct table_exact *t, uint32_t bucket)
 		uint32_t idx = (uint32_t)slots[i] - 1;
 
 		if (idx < t->view.n_entries)
-			__builtin_prefetch(head_of(t, idx));
+			__builtin_prefetch(exact_head(t, idx));
 	}
 }
 
+/* An entry that stays is live from now on, whatever set it was of. */
+static void settle(struct table_exact *t, uint32_t idx)
+{
+	uint64_t *head = exact_head(t, idx);
+	uint64_t live = sluice_head_to(*head, SLUICE_ENTRY_LIVE, 0);
+
+	if (*head != live)
+		exact_put(head, live);
+}
+
 /* Clears what is in a bucket and should not be; notes the entries seen. */
-static void mend_bucket(struct table_exact *t, uint32_t bucket, uint64_t *seen)
+static void mend_bucket(struct table_exact *t, uint32_t version,
+			uint32_t bucket, uint64_t *seen)
 {
 	uint64_t *slots = exact_slots(t, bucket);
 
@@ -62,10 +73,13 @@ static void mend_bucket(struct table_exact *t, uint32_t bucket, uint64_t *seen)
 
 		if (!slots[i])
 			continue;
-		if (is_place(t, slots[i], bucket) && !(seen[idx / 64] & bit))
+		if (is_place(t, version, slots[i], bucket) &&
+		    !(seen[idx / 64] & bit)) {
 			seen[idx / 64] |= bit;
-		else
+			settle(t, idx);
+		} else {
 			exact_put(&slots[i], 0);
+		}
 	}
 }
 
@@ -83,16 +97,16 @@ static uint32_t sort_entries(struct table_exact *t, const uint64_t *seen)
 	for (uint32_t i = 0; i < t->view.n_entries; i++) {
 		if (is_seen(seen, i))
 			n_used++;
-		else if (!*head_of(t, i))
+		else if (!*exact_head(t, i))
 			exact_spare_push(s, i);
 	}
 	s->freed = s->rested;
 	for (uint32_t i = 0; i < t->view.n_entries; i++) {
-		uint64_t head = *head_of(t, i);
+		uint64_t head = *exact_head(t, i);
 
 		if (is_seen(seen, i) || !head)
 			continue;
-		if (head & SLUICE_ENTRY_LIVE)
+		if (sluice_head_state(head) != SLUICE_ENTRY_DEAD)
 			exact_rest(t, i);
 		else
 			exact_spare_push(s, i);
@@ -100,7 +114,8 @@ static uint32_t sort_entries(struct table_exact *t, const uint64_t *seen)
 	return n_used;
 }
 
-int exact_adopt_entries(struct table_exact *t, struct why *why)
+int exact_adopt_entries(struct table_exact *t, uint32_t version,
+			struct why *why)
 {
 	uint32_t n_buckets = t->view.n_buckets;
 	uint64_t *seen = calloc(t->view.n_entries / 64 + 1, sizeof(*seen));
@@ -112,7 +127,7 @@ int exact_adopt_entries(struct table_exact *t, struct why *why)
 	for (uint32_t i = 0; i < n_buckets; i++) {
 		if (i + AHEAD < n_buckets)
 			fetch(t, i + AHEAD);
-		mend_bucket(t, i, seen);
+		mend_bucket(t, version, i, seen);
 	}
 	exact_set_n_used(t, sort_entries(t, seen));
 	free(seen);

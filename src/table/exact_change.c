@@ -2,6 +2,9 @@
 /*
  * table/exact_change - setting and deleting keys
  *
+ * What is set or deleted here is true at once, for readers of all versions; of
+ * what an unsettled change set did to the key nothing stays (sets: exact_step.c).
+ *
  * Every function here is a sequence of single stores; a writer killed between
  * any two of them leaves what sluice/exact.h promises. Batches are the single
  * operations in turn, after their memory has been asked for.
@@ -42,74 +45,88 @@ static uint32_t spare_take(struct exact_spare *s)
 	return idx;
 }
 
+void exact_spare_untake(struct exact_spare *s, uint32_t idx)
+{
+	s->take_at = s->take_at ? s->take_at - 1 : s->len - 1;
+	s->ring[s->take_at] = idx;
+	s->taken--;
+}
+
 void exact_rest(struct table_exact *t, uint32_t idx)
 {
-	uint64_t *head = (uint64_t *)sluice_exact_entry(&t->view, idx);
+	uint64_t *head = exact_head(t, idx);
 
-	/* [exact-head] Live of this generation + 1: dead of the next. */
-	exact_put(head, *head + 1);
+	exact_put(head, sluice_head_dead(*head)); /* [exact-head] */
 	exact_spare_push(&t->spare, idx);
 }
 
-/* Takes an entry and fills it; nobody finds it yet. */
-static uint32_t entry_new(struct table_exact *t, const uint64_t *key,
-			  const uint64_t *value)
+uint32_t exact_entry_new(struct table_exact *t, const void *key,
+			 const void *value, uint64_t state)
 {
 	uint32_t idx = spare_take(&t->spare);
-	uint64_t *head = (uint64_t *)sluice_exact_entry(&t->view, idx);
+	const uint64_t *key_words = key;
+	const uint64_t *value_words = value;
+	uint64_t *head = exact_head(t, idx);
 	uint64_t *word = head + 1;
 
 	for (uint32_t i = 0; i < t->view.key_len / 8; i++)
-		exact_put(word++, key[i]); /* [exact-head] */
+		exact_put(word++, key_words[i]); /* [exact-head] */
 	for (uint32_t i = 0; i < t->value_len / 8; i++)
-		exact_put(word++, value[i]); /* [exact-head] */
-	exact_put(head, *head | SLUICE_ENTRY_LIVE);
+		exact_put(word++, value_words[i]); /* [exact-head] */
+	exact_put(head, (*head & SLUICE_ENTRY_GENERATION) | state);
 	return idx;
 }
 
-static uint64_t slot_word(uint32_t hash, uint32_t idx)
+/* Has the entry, in whatever state, this key? */
+static inline bool has_key(const struct table_exact *t, uint32_t idx,
+			   const uint64_t *key)
 {
-	return (uint64_t)hash << 32 | (idx + 1);
+	const uint64_t *words = exact_head(t, idx) + 1;
+	uint64_t diff = 0;
+
+	for (uint32_t i = 0; i < t->view.key_len / 8; i++)
+		diff |= words[i] ^ key[i];
+	return !diff;
 }
 
-static uint32_t slot_idx(const uint64_t *slot)
-{
-	return (uint32_t)*slot - 1;
-}
-
-/* The slot of a key in one bucket, or NULL. */
-static uint64_t *bucket_slot(const struct table_exact *t, uint32_t bucket,
-			     uint32_t hash, const uint64_t *key)
+/* Notes the slots of a key in one bucket. True: there are no others. */
+static inline bool bucket_places(const struct table_exact *t, uint32_t bucket,
+				 uint32_t hash, const uint64_t *key,
+				 struct exact_places *out)
 {
 	uint64_t *slots = exact_slots(t, bucket);
 	uint32_t hits = sluice_bucket_hits(slots, hash);
 
 	for (; hits; hits &= hits - 1) {
 		uint64_t *slot = &slots[__builtin_ctz(hits)];
-		uint32_t idx = slot_idx(slot);
+		uint32_t idx = (uint32_t)sluice_load64_relaxed(slot) - 1;
+		uint32_t state;
 
-		if (idx < t->view.n_entries &&
-		    sluice_entry_is(sluice_exact_entry(&t->view, idx), key,
-				    t->view.key_len))
-			return slot;
+		if (idx >= t->view.n_entries || !has_key(t, idx, key))
+			continue;
+		state = sluice_head_state(*exact_head(t, idx));
+		if (state == SLUICE_ENTRY_DYING)
+			out->dying = (struct exact_place){slot, idx};
+		else if (state != SLUICE_ENTRY_DEAD)
+			out->now = (struct exact_place){slot, idx};
+		if (state == SLUICE_ENTRY_LIVE)
+			return true;
 	}
-	return NULL;
+	return false;
 }
 
-static uint64_t *key_slot(const struct table_exact *t, uint32_t hash,
-			  const uint64_t *key)
+void exact_places(const struct table_exact *t, uint32_t hash,
+		  const uint64_t *key, struct exact_places *out)
 {
 	uint32_t n = t->view.n_buckets;
-	uint64_t *slot =
-		bucket_slot(t, sluice_exact_bucket1(hash, n), hash, key);
 
-	if (slot)
-		return slot;
-	return bucket_slot(t, sluice_exact_bucket2(hash, n), hash, key);
+	*out = (struct exact_places){0};
+	/* Beside a live entry its key has no other. */
+	if (!bucket_places(t, sluice_exact_bucket1(hash, n), hash, key, out))
+		bucket_places(t, sluice_exact_bucket2(hash, n), hash, key, out);
 }
 
-/* A slot that may be overwritten, under the key's buckets; or NULL. */
-static uint64_t *room(struct table_exact *t, uint32_t hash)
+uint64_t *exact_room(struct table_exact *t, uint32_t hash)
 {
 	uint32_t n = t->view.n_buckets;
 	uint64_t *slot = exact_empty(t, sluice_exact_bucket1(hash, n), hash);
@@ -121,31 +138,43 @@ static uint64_t *room(struct table_exact *t, uint32_t hash)
 	return slot;
 }
 
+/* After a change was counted. */
+static void clear(struct table_exact *t, const struct exact_place *at)
+{
+	exact_put(at->slot, 0);
+	exact_rest(t, at->idx);
+}
+
+/*
+ * The new entry takes the slot of the one that it replaces, or else of one that
+ * dies, or else an empty one.
+ */
 static int set_hashed(struct table_exact *t, const void *key, const void *value,
 		      uint32_t hash, uint8_t **entry)
 {
-	uint64_t *slot = key_slot(t, hash, key);
-	uint32_t old = 0;
-	bool is_new = !slot;
+	struct exact_places at;
+	struct exact_place *old;
+	uint64_t *slot;
 	uint32_t idx;
 
+	exact_places(t, hash, key, &at);
 	if (t->spare.taken == t->spare.freed ||
-	    (is_new && t->n_used == t->n_max))
+	    (!at.now.slot && t->n_used == t->n_max))
 		return -ENOSPC;
-	if (is_new)
-		slot = room(t, hash);
-	else
-		old = slot_idx(slot);
+	old = at.now.slot ? &at.now : &at.dying;
+	slot = old->slot ? old->slot : exact_room(t, hash);
 	if (!slot)
 		return -ENOSPC;
-	idx = entry_new(t, key, value);
-	exact_put(slot, slot_word(hash, idx)); /* [exact-slot] */
-	if (is_new) {
-		exact_set_n_used(t, t->n_used + 1);
-	} else {
+	idx = exact_entry_new(t, key, value, SLUICE_ENTRY_LIVE);
+	exact_put(slot, exact_slot_word(hash, idx)); /* [exact-slot] */
+	if (old->slot) {
 		exact_changed(t); /* [exact-change] before old is used again */
-		exact_rest(t, old);
+		exact_rest(t, old->idx);
 	}
+	if (at.now.slot && at.dying.slot)
+		clear(t, &at.dying);
+	if (!at.now.slot)
+		exact_set_n_used(t, t->n_used + 1);
 	if (entry)
 		*entry = sluice_exact_entry(&t->view, idx);
 	return 0;
@@ -159,17 +188,25 @@ int table_exact_set(struct table_exact *t, const void *key, const void *value,
 
 static bool del_hashed(struct table_exact *t, const void *key, uint32_t hash)
 {
-	uint64_t *slot = key_slot(t, hash, key);
-	uint32_t idx;
+	struct exact_places at;
 
-	if (!slot)
+	exact_places(t, hash, key, &at);
+	if (!at.now.slot)
 		return false;
-	idx = slot_idx(slot);
 	exact_changed(t);
-	exact_put(slot, 0);
-	exact_rest(t, idx);
+	if (at.dying.slot)
+		clear(t, &at.dying);
+	clear(t, &at.now);
 	exact_set_n_used(t, t->n_used - 1);
 	return true;
+}
+
+uint8_t *table_exact_find(struct table_exact *t, const void *key)
+{
+	struct exact_places at;
+
+	exact_places(t, exact_hash(t, key), key, &at);
+	return at.now.slot ? (uint8_t *)exact_head(t, at.now.idx) : NULL;
 }
 
 bool table_exact_del(struct table_exact *t, const void *key)
@@ -238,7 +275,8 @@ static void fetch_entries(const struct table_exact *t, const uint32_t *hashes,
 			__builtin_prefetch(
 				sluice_exact_entry(
 					&t->view,
-					slot_idx(&slots[__builtin_ctz(hits)])),
+					(uint32_t)slots[__builtin_ctz(hits)] -
+						1),
 				1);
 	}
 }

@@ -105,8 +105,9 @@ static inline uint64_t get(const struct fixture *f, uint32_t i)
 	uint64_t value[VALUE_WORDS];
 
 	key_of(key, f->conf.key_len, i);
-	switch (sluice_exact_get(table_exact_view(f->table), key,
-				 f->conf.key_len, value, sizeof(value))) {
+	switch (sluice_exact_get(table_exact_view(f->table),
+				 sluice_version(f->region->head), key,
+				 f->conf.key_len, value)) {
 	case SLUICE_NO:
 		return 0;
 	case SLUICE_BUSY:

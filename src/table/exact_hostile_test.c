@@ -135,13 +135,13 @@ static uint64_t look(struct hostile *h, struct rng *r,
 		uint64_t *key = keys + (size_t)i * n_words;
 
 		key[0] = rng_below(r, N_MAX + 30);
-		if (sluice_exact_find(&h->view, key, h->view.key_len, &entry) ==
-		    SLUICE_YES)
+		if (sluice_exact_find(&h->view, rng_below(r, 4), key,
+				      h->view.key_len, &entry) == SLUICE_YES)
 			sum += use(h, entry);
-		sum += sluice_exact_get(&h->view, key, h->view.key_len, value,
-					sizeof(value));
+		sum += sluice_exact_get(&h->view, 1, key, h->view.key_len,
+					value);
 	}
-	sluice_exact_find_batch(&h->view, keys, SLUICE_EXACT_BATCH, &a);
+	sluice_exact_find_batch(&h->view, 2, keys, SLUICE_EXACT_BATCH, &a);
 	sum += use_all(h, &a);
 	sluice_exact_pipe_push(&h->view, pipe, keys, SLUICE_EXACT_BATCH, &a);
 	return sum + use_all(h, &a);

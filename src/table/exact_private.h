@@ -6,6 +6,7 @@
 
 #include "base/crash.h"
 #include "sluice/exact_hits.h"
+#include "table/change.h"
 #include "table/exact.h"
 
 /*
@@ -25,8 +26,20 @@ struct exact_spare {
 	uint64_t rested;
 };
 
+struct exact_place {
+	uint64_t *slot; /* NULL: none */
+	uint32_t idx;	/* of the entry that it names */
+};
+
+/* Where a key lies. */
+struct exact_places {
+	struct exact_place now;	  /* of a live or born entry */
+	struct exact_place dying; /* of one that dies at some version */
+};
+
 struct table_exact {
 	/* Constant after init. */
+	struct change_table change;
 	struct sluice_exact_view view;
 	struct sluice_exact *shared;
 	uint64_t *buckets;
@@ -98,8 +111,38 @@ static inline uint32_t exact_other(const struct table_exact *t, uint64_t slot,
 uint64_t *exact_empty(const struct table_exact *t, uint32_t bucket,
 		      uint32_t hash);
 
+static inline uint64_t *exact_head(const struct table_exact *t, uint32_t idx)
+{
+	return (uint64_t *)sluice_exact_entry(&t->view, idx);
+}
+
+static inline uint64_t exact_slot_word(uint32_t hash, uint32_t idx)
+{
+	return (uint64_t)hash << 32 | (idx + 1);
+}
+
+/* All slots of a key. */
+void exact_places(const struct table_exact *t, uint32_t hash,
+		  const uint64_t *key, struct exact_places *out);
+
+/*
+ * A slot that may be overwritten, under the key's buckets; or NULL. Other keys
+ * may have moved.
+ */
+uint64_t *exact_room(struct table_exact *t, uint32_t hash);
+
+/*
+ * Takes an entry, of which there is one, and fills it; nobody finds it yet. It is live, or born
+ * at a version.
+ */
+uint32_t exact_entry_new(struct table_exact *t, const void *key,
+			 const void *value, uint64_t state);
+
 /* Marks an entry dead, of the next generation, and lays it to rest. */
 void exact_rest(struct table_exact *t, uint32_t idx);
+
+/* Puts the entry that was taken last back to the free ones. */
+void exact_spare_untake(struct exact_spare *s, uint32_t idx);
 
 /* Appends an entry that is dead already to those that rest. */
 void exact_spare_push(struct exact_spare *s, uint32_t idx);
@@ -117,9 +160,17 @@ struct exact_path *exact_path_new(uint32_t n_buckets);
  */
 uint64_t *exact_path_clear(struct table_exact *t, uint32_t hash);
 
+/* ---- exact_step.c ---- */
+
+extern const struct change_table_ops exact_change_ops;
+
 /* ---- exact_adopt.c ---- */
 
-/* Mends what a dead writer left and learns which entries are in use. */
-int exact_adopt_entries(struct table_exact *t, struct why *why) MUST_USE;
+/*
+ * Mends what a dead writer left at that version of the region, and learns which
+ * entries are in use.
+ */
+int exact_adopt_entries(struct table_exact *t, uint32_t version,
+			struct why *why) MUST_USE;
 
 #endif

@@ -81,8 +81,9 @@ static uint32_t wrong_by_batch(const struct fixture *f, const struct twin *t)
 	for (uint32_t i = 0; i < t->n_keys; i += SLUICE_EXACT_BATCH) {
 		uint32_t n = batch_of(f, t, i, keys);
 
-		sluice_exact_find_batch(table_exact_view(f->table), keys, n,
-					&a);
+		sluice_exact_find_batch(table_exact_view(f->table),
+					sluice_version(f->region->head), keys,
+					n, &a);
 		n_wrong += wrong_answers(f, t, &a, i);
 		n_wrong += a.n != n;
 	}
@@ -128,7 +129,8 @@ static void agrees_by_iteration(const struct fixture *f, const struct twin *t)
 	uint32_t idx = 0;
 	uint32_t n = 0;
 
-	while (sluice_reader_next(v, &idx, key, value, sizeof(value))) {
+	while (sluice_reader_next(v, sluice_version(f->region->head), &idx, key,
+				  value)) {
 		n++;
 		sum += value[0];
 	}

@@ -122,7 +122,7 @@ static void look_find(struct reader *r, uint32_t i)
 	for (uint32_t n = 0; n < BUSY_MAX; n++) {
 		uint8_t *entry;
 
-		switch (sluice_exact_find(&r->view, r->t->keys[i], KEY_LEN,
+		switch (sluice_exact_find(&r->view, 1, r->t->keys[i], KEY_LEN,
 					  &entry)) {
 		case SLUICE_YES:
 			judge(r, i, entry);
@@ -143,8 +143,8 @@ static void look_get(struct reader *r, uint32_t i)
 	for (uint32_t n = 0; n < BUSY_MAX; n++) {
 		uint64_t value[VALUE_WORDS];
 
-		switch (sluice_exact_get(&r->view, r->t->keys[i], KEY_LEN,
-					 value, sizeof(value))) {
+		switch (sluice_exact_get(&r->view, 1, r->t->keys[i], KEY_LEN,
+					 value)) {
 		case SLUICE_YES:
 			r->r.n_lookups += i < r->t->n_always;
 			r->r.n_wrong += !value_ok(value, i);
@@ -193,8 +193,7 @@ static void look_batch(struct reader *r)
 	struct batch b;
 
 	batch_draw(r, &b);
-	sluice_exact_find_batch_of(&r->view, b.keys[0], KEY_LEN,
-				   SLUICE_EXACT_BATCH, &a);
+	sluice_exact_find_batch(&r->view, 1, b.keys[0], SLUICE_EXACT_BATCH, &a);
 	judge_batch(r, &b, &a);
 }
 

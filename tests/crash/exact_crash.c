@@ -168,8 +168,8 @@ static uint64_t seen(const struct rig *r, uint32_t i)
 	uint64_t value[2] = {0, ~0ull};
 	enum sluice_found f;
 
-	f = sluice_exact_get(v, key, KEY_WORDS * 8, value, sizeof(value));
-	sluice_exact_find_batch_of(v, key, KEY_WORDS * 8, 1, &a);
+	f = sluice_exact_get(v, 1, key, KEY_WORDS * 8, value);
+	sluice_exact_find_batch(v, 1, key, 1, &a);
 	if (f == SLUICE_BUSY || a.busy || (f == SLUICE_YES) != a.yes ||
 	    value[1] != ~value[0])
 		return 1;

@@ -36,16 +36,16 @@ static void lay(uint8_t *mem, size_t mem_len, size_t at, struct input *in,
 	in->len -= n;
 }
 
-static void use_table(const struct sluice_exact_view *v, uint32_t value_len)
+static void use_table(const struct sluice_exact_view *v, uint32_t version)
 {
 	uint64_t key[SLUICE_KEY_LEN_MAX / 8];
 	uint64_t value[sizeof(struct sluice_flow) / 8];
 	uint32_t idx = 0;
 
-	while (sluice_reader_next(v, &idx, key, value, value_len))
-		(void)sluice_exact_get(v, key, v->key_len, value, value_len);
+	while (sluice_reader_next(v, version, &idx, key, value))
+		(void)sluice_exact_get(v, version, key, v->key_len, value);
 	memset(key, 0x5a, sizeof(key));
-	(void)sluice_exact_get(v, key, v->key_len, value, value_len);
+	(void)sluice_exact_get(v, version, key, v->key_len, value);
 }
 
 /* A load that the compiler makes. */
@@ -68,8 +68,8 @@ static void use_region(const uint8_t *mem, size_t len)
 		look(&r.sets[port], 0);
 	}
 	look(r.sw + 1, -8);
-	use_table(&r.flows, sizeof(struct sluice_flow));
-	use_table(&r.macs, sizeof(struct sluice_mac));
+	use_table(&r.flows, sluice_version(r.region));
+	use_table(&r.macs, sluice_version(r.region));
 	sluice_reader_close(&r);
 }
 

@@ -117,8 +117,8 @@ static uint64_t sum_flows(void)
 	struct sluice_key key;
 	uint32_t idx = 0;
 
-	while (sluice_reader_next(&tables.flows, &idx, &key, value,
-				  sizeof(value)))
+	while (sluice_reader_next(&tables.flows, sluice_version(tables.region),
+				  &idx, &key, value))
 		n += value[offsetof(struct sluice_flow, n_packets) / 8];
 	return n;
 }
@@ -287,6 +287,7 @@ static const char *up(void)
 	must(rig_wait_up(&rig, &sw));
 	must(!sw.engine->ops->set_ports(sw.engine, SLUICE_SET_ALL, ~0ull,
 					NULL));
+	tables.region = sw.region->head;
 	tables.flows = *table_exact_view(sw.flows);
 	tables.sets = sw.sets;
 

@@ -92,6 +92,7 @@ static const char *torture_init(struct torture *t)
 	s->rodata->table_addr =
 		t->region->head->base_addr +
 		region_table(t->region, SLUICE_TABLE_FLOWS)->off;
+	s->rodata->region_addr = t->region->head->base_addr;
 	s->rodata->n_keys = t->n_stable;
 	s->bss->turn = test_seed();
 	CHECK(!bpf_map__reuse_fd(s->maps.arena, t->region->fd));

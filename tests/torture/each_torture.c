@@ -100,7 +100,7 @@ static void walk(const struct sluice_exact_view *v, uint64_t *n_met)
 	uint32_t idx = 0;
 
 	memset(met, 0, sizeof(met));
-	while (sluice_reader_next(v, &idx, key, value, sizeof(value))) {
+	while (sluice_reader_next(v, 1, &idx, key, value)) {
 		++*n_met;
 		if (is_whole(key, value))
 			met[key[0]]++;

@@ -42,6 +42,7 @@ static int take_tables(struct poll *e, void *mem, uint64_t len, struct why *why)
 	e->records = (struct sluice_port *)(uintptr_t)r.ports;
 	e->sections = (struct sluice_section *)(uintptr_t)r.sections;
 	e->n_sections = r.n_sections;
+	e->tables.region = r.region;
 	e->tables.flows = r.flows;
 	e->tables.sets = r.sets;
 	stats = (struct sluice_port_stats *)(uintptr_t)r.stats;

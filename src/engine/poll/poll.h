@@ -44,6 +44,7 @@ struct poll;
 
 /* The tables an answer depends on. */
 struct poll_tables {
+	const struct sluice_region *region;
 	struct sluice_exact_view flows;
 	const uint64_t *sets; /* [SLUICE_SETS_MAX] */
 };

@@ -54,8 +54,8 @@ void poll_verdict(const struct poll_tables *t, const struct frame *f,
 	};
 	if (out->drop != SLUICE_DROP_NONE)
 		return;
-	if (sluice_exact_find(&t->flows, &key, sizeof(key), &entry) !=
-	    SLUICE_YES) {
+	if (sluice_exact_find(&t->flows, sluice_version(t->region), &key,
+			      sizeof(key), &entry) != SLUICE_YES) {
 		out->is_slow = true;
 		return;
 	}
@@ -198,6 +198,7 @@ static uint32_t parse(struct poll *e, uint32_t no, uint32_t n)
 
 static uint32_t serve(struct poll *e, uint32_t no, uint64_t now_ns)
 {
+	struct sluice_exact_view flows = e->tables.flows;
 	struct port *p = e->ports[no].port;
 	uint32_t n = p->ops->recv(p, e->frames, POLL_BUDGET);
 	uint32_t n_keys;
@@ -209,9 +210,9 @@ static uint32_t serve(struct poll *e, uint32_t no, uint64_t now_ns)
 		sluice_section_enter(&e->seat);
 	}
 	n_keys = parse(e, no, n);
-	sluice_exact_find_batch_of(&e->tables.flows, (const uint64_t *)e->keys,
-				   sizeof(struct sluice_key), n_keys,
-				   &e->answers);
+	flows.key_len = sizeof(struct sluice_key); /* code for these alone */
+	sluice_exact_find_batch(&flows, sluice_version(e->tables.region),
+				e->keys, n_keys, &e->answers);
 	for (uint32_t i = 0; i < n_keys; i++) {
 		struct frame *f = &e->frames[e->frame_of[i]];
 

@@ -208,6 +208,7 @@ int xdp_tables_find(const struct region *r, struct xdp_tables *out,
 	out->stats = base + stats->off;
 	out->sets = base + sets->off;
 	out->flows = base + flows->off;
+	out->region = base;
 	return 0;
 }
 
@@ -262,6 +263,7 @@ int xdp_program_load(const struct xdp_tables *t, const struct xdp_maps *m,
 	s->rodata->stats_addr = t->stats;
 	s->rodata->sets_addr = t->sets;
 	s->rodata->flows_addr = t->flows;
+	s->rodata->region_addr = t->region;
 	err = maps_give(s, m);
 	if (!err)
 		err = bpf_map__reuse_fd(s->maps.xsks, xsks_fd);

@@ -49,6 +49,7 @@ struct xdp_tables {
 	uint64_t stats;
 	uint64_t sets;
 	uint64_t flows;
+	uint64_t region;
 };
 
 /* Returns 0 or -EINVAL: a table is missing, or not as the programs know it. */
