@@ -259,6 +259,8 @@ static int check_table(const uint8_t *mem, struct region_shape *s, uint32_t i,
 		return check_array(d, why);
 	if (d->alg == SLUICE_ALG_CUCKOO8)
 		return check_exact(mem, d, &s->views[i], why);
+	if (d->alg == SLUICE_ALG_HEAP && d->kind == SLUICE_TABLE_HEAP)
+		return region_check_heap(mem, d, &s->heap, why);
 	return region_say(why, -ENOTSUP,
 			  "table '%s' uses algorithm %u, which this program "
 			  "does not know",
@@ -278,6 +280,7 @@ int region_shape_check(const void *mem, uint64_t len, struct region_shape *out,
 		return region_say(why, -EINVAL,
 				  "no region: %llu bytes are too few",
 				  (unsigned long long)len);
+	out->heap = (struct sluice_heap_view){0};
 	/* [region-tables] before the rest: used_len is then not behind it. */
 	out->n_tables = sluice_load32_acquire(&r->n_tables);
 	take(&out->head, r, sizeof(out->head));

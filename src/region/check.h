@@ -11,6 +11,7 @@
  */
 
 #include "base/annotate.h"
+#include "sluice/heap.h"
 #include "sluice/reader.h"
 
 struct region_shape {
@@ -18,11 +19,18 @@ struct region_shape {
 	uint32_t n_tables;
 	struct sluice_table_desc tables[SLUICE_TABLES_MAX];
 	struct sluice_exact_view views[SLUICE_TABLES_MAX]; /* cuckoo8 only */
+	struct sluice_heap_view heap; /* n_pages 0: there is none */
 };
 
 /* As sluice_region_check(); fills out on success. mem: 64-byte aligned. */
 int region_shape_check(const void *mem, uint64_t len, struct region_shape *out,
 		       struct sluice_why *why) MUST_USE;
+
+/* ---- Shapes by algorithm; each fills out on success. ---- */
+
+int region_check_heap(const uint8_t *mem, const struct sluice_table_desc *d,
+		      struct sluice_heap_view *out, struct sluice_why *why)
+	MUST_USE;
 
 /*
  * 1 to 31 letters, digits, '-' and '_': good for a path and for a BPF pin.

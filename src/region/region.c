@@ -9,6 +9,7 @@
 #include "region/region.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,6 +17,7 @@
 
 #include "base/crash.h"
 #include "base/must.h"
+#include "region/account.h"
 #include "region/check.h"
 #include "region/make.h"
 #include "region/map.h"
@@ -118,11 +120,16 @@ int region_adopt(int fd, struct region **out, struct why *why)
 		.backing = map.backing,
 		.page_len = shape.head.page_len,
 	};
+	err = account_adopt(r, why);
+	if (err)
+		goto undo_r;
 	writer_set(r->head, (uint64_t)getpid());
 	sluice_store64_relaxed(&r->head->generation, shape.head.generation + 1);
 	*out = r;
 	return 0;
 
+undo_r:
+	free(r);
 undo_map:
 	munmap(map.mem, map.len);
 	return err;
@@ -134,6 +141,7 @@ void region_free(struct region *r)
 		return;
 	if (r->head->writer_pid == (uint64_t)getpid())
 		sluice_store64_release(&r->head->writer_pid, 0);
+	account_free(r);
 	munmap(r->head, r->len);
 	close(r->fd);
 	free(r);
@@ -146,6 +154,8 @@ int region_table_add(struct region *r, const struct sluice_table_desc *desc,
 	uint32_t n = h->n_tables;
 	struct sluice_table_desc *d = directory(r) + n;
 	uint64_t at = SLUICE_TABLES_OFF, dirty = h->used_len;
+	char what[SLUICE_NAME_LEN + 16];
+	int err;
 
 	must(desc->len && desc->name[0] && desc->kind && desc->alg);
 	if (region_table(r, desc->kind))
@@ -165,6 +175,10 @@ int region_table_add(struct region *r, const struct sluice_table_desc *desc,
 			       "%llu left",
 			       desc->name, (unsigned long long)desc->len,
 			       (unsigned long long)(r->len - at));
+	snprintf(what, sizeof(what), "table '%.31s'", desc->name);
+	err = account_may(r, desc->account, desc->len, what, why);
+	if (err)
+		return err;
 	if (at + desc->len > dirty)
 		sluice_store64_release(&h->used_len, at + desc->len);
 	else
@@ -184,6 +198,7 @@ void region_table_publish(struct region *r)
 	must(n < SLUICE_TABLES_MAX && directory(r)[n].off);
 	/* [region-tables] who sees the number sees the descriptor and table */
 	sluice_store32_release(&r->head->n_tables, n + 1);
+	account_charge(r, directory(r)[n].account, directory(r)[n].len);
 }
 
 const struct sluice_table_desc *region_table(const struct region *r,

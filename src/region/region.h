@@ -22,12 +22,15 @@
 #include "base/why.h"
 #include "sluice/region.h"
 
+struct accounts;
+
 struct region {
 	struct sluice_region *head; /* the first byte of the region */
 	uint64_t len;		    /* bytes, whole pages */
 	int fd;			    /* owned: the memfd's or the arena map's */
 	enum sluice_backing backing;
-	uint32_t page_len; /* bytes: 4096, or 2 MiB */
+	uint32_t page_len;	   /* bytes: 4096, or 2 MiB */
+	struct accounts *accounts; /* region/account's; NULL: none */
 };
 
 /* ---- Life. Control thread. ---- */
@@ -81,7 +84,8 @@ void region_free(struct region *r);
  * region_table_publish(). A table that was not published is forgotten.
  *
  * off      set on success: bytes from the region's start
- * returns  0, -ENOSPC (no room, or SLUICE_TABLES_MAX), -EEXIST (the kind)
+ * returns  0, -ENOSPC (no room, or SLUICE_TABLES_MAX), -EEXIST (the kind),
+ *          -EDQUOT, -EINVAL (desc->account, see region/account.h)
  */
 int region_table_add(struct region *r, const struct sluice_table_desc *desc,
 		     uint32_t *off, struct why *why) MUST_USE;
