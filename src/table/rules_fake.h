@@ -41,9 +41,10 @@
  * A trace is made as ClassBench's generator does: a rule is drawn, then a header
  * within it, each field at an end of its range or in between; the header comes
  * as many times in a row as a Pareto distribution says (shape 1, scale 0.1: nine
- * in ten come once). One header in 16 matches the last rule only, one in 16 has
- * random addresses. To draw from rules that have ports expanded would favour
- * ranges, so filters are drawn, then one of their rules.
+ * in ten come once; 64 at most, lest a few headers make all of a short trace).
+ * One header in 16 matches the last rule only, one in 16 has random addresses.
+ * To draw from rules that have ports expanded would favour ranges, so filters
+ * are drawn, then one of their rules.
  */
 
 #include <stdbool.h>

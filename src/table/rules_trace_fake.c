@@ -9,7 +9,7 @@
 #include "table/rules_fake.h"
 
 #define WORDS (sizeof(struct sluice_key) / 8)
-#define COPIES_MAX 1000u
+#define COPIES_MAX 64u
 #define ADDRESS_UNUSED 0xf0u /* 240.0.0.0/4; rules never name it */
 #define PROTO_UNUSED 253u    /* for experiments, RFC 3692; likewise */
 
