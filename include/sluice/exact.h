@@ -102,8 +102,6 @@ struct sluice_exact_view {
 	uint32_t value_len; /* what is copied; a reader may make it less */
 };
 
-enum sluice_found { SLUICE_NO, SLUICE_YES, SLUICE_BUSY };
-
 /* What is looked for; private to the headers of sluice/exact. */
 struct sluice_exact_want {
 	const uint64_t *key;

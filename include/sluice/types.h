@@ -22,6 +22,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 #define SLUICE_INLINE static inline __attribute__((always_inline))
 
+/* A reader's answer. Busy: a writer was in the way; never taken for a no. */
+enum sluice_found { SLUICE_NO, SLUICE_YES, SLUICE_BUSY };
+
 /* 16 and 32 bits in network order. */
 typedef struct {
 	uint16_t be;
