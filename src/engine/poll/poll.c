@@ -38,10 +38,10 @@ static int take_tables(struct poll *e, void *mem, uint64_t len, struct why *why)
 		return why_say(why, -EINVAL,
 			       "the region has no table of readers");
 	/* The reader's view of the memory is read-only, ours is not. */
-	e->sw = (struct sluice_switch *)(uintptr_t)r.sw;
-	e->records = (struct sluice_port *)(uintptr_t)r.ports;
-	e->sections = (struct sluice_section *)(uintptr_t)r.sections;
-	e->n_sections = r.n_sections;
+	e->memory.sw = (struct sluice_switch *)(uintptr_t)r.sw;
+	e->memory.records = (struct sluice_port *)(uintptr_t)r.ports;
+	e->memory.sections = (struct sluice_section *)(uintptr_t)r.sections;
+	e->memory.n_sections = r.n_sections;
 	e->tables.region = r.region;
 	e->tables.flows = r.flows;
 	e->tables.sets = r.sets;
@@ -60,8 +60,8 @@ static int take_seat(struct poll *e, struct sluice_why *why)
 		.name = "sluice-poll",
 	};
 
-	return sluice_seat_take(e->sections, e->n_sections, &conf, &e->seat,
-				why);
+	return sluice_seat_take(e->memory.sections, e->memory.n_sections, &conf,
+				&e->seat, why);
 }
 
 void poll_sit(struct poll *e)
@@ -127,12 +127,12 @@ void poll_free(struct poll *e)
 
 struct sluice_switch *poll_switch(struct poll *e)
 {
-	return e->sw;
+	return e->memory.sw;
 }
 
 struct sluice_port *poll_records(struct poll *e)
 {
-	return e->records;
+	return e->memory.records;
 }
 
 const struct poll_tables *poll_tables(const struct poll *e)

@@ -22,13 +22,18 @@ struct poll_port {
 	struct sluice_port_stats *stats; /* our lane's */
 };
 
-/* The worker only. */
-struct poll {
-	struct poll_tables tables;
+/* Where the region's tables are that it writes. */
+struct poll_memory {
 	struct sluice_switch *sw;
 	struct sluice_port *records;
 	struct sluice_section *sections; /* [n_sections] */
 	uint32_t n_sections;
+};
+
+/* The worker only. */
+struct poll {
+	struct poll_tables tables;
+	struct poll_memory memory;
 	struct sluice_seat seat;
 	uint64_t up;	/* bit n: port n is open */
 	uint64_t ready; /* bit n: port n may have frames */

@@ -15,6 +15,11 @@
 #include "sluice/flow.h"
 #include "sluice/port.h"
 
+struct xdp_graces {
+	struct xdp_grace *kernel;
+	struct region_grace *all; /* of the region's readers and the kernel */
+};
+
 struct xdp_engine {
 	struct engine base;
 	struct region *region;
@@ -23,8 +28,7 @@ struct xdp_engine {
 	struct xdp_tables tables;
 	struct xdp_port_env env;
 	struct xdp_capture capture;
-	struct xdp_grace *kernel_grace;
-	struct region_grace *grace; /* over readers, and the kernel's */
+	struct xdp_graces grace;
 	int timer_fd;
 	int watch_fd;
 

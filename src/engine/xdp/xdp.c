@@ -134,12 +134,13 @@ static void xdp_flush(struct engine *e)
 
 static uint64_t grace_start(struct engine *e)
 {
-	return region_grace_start(engine_of(e)->grace, clock_now_ns());
+	return region_grace_start(engine_of(e)->grace.all, clock_now_ns());
 }
 
 static bool grace_done(struct engine *e, uint64_t ticket)
 {
-	return region_grace_done(engine_of(e)->grace, ticket, clock_now_ns());
+	return region_grace_done(engine_of(e)->grace.all, ticket,
+				 clock_now_ns());
 }
 
 static uint64_t kernel_start(void *arg)
@@ -156,15 +157,15 @@ static int grace_open(struct xdp_engine *x)
 {
 	struct grace_conf conf = {
 		.also = {.start = kernel_start, .done = kernel_done}};
-	int err = xdp_grace_new(&x->kernel_grace);
+	int err = xdp_grace_new(&x->grace.kernel);
 
 	if (err)
 		return err;
-	conf.also.arg = x->kernel_grace;
+	conf.also.arg = x->grace.kernel;
 	region_grace_records(x->region, &conf);
-	err = region_grace_new(&conf, &x->grace);
+	err = region_grace_new(&conf, &x->grace.all);
 	if (err)
-		xdp_grace_free(x->kernel_grace);
+		xdp_grace_free(x->grace.kernel);
 	return err;
 }
 
@@ -177,8 +178,8 @@ static void xdp_close(struct engine *e, bool keep)
 	xdp_ports_close(x, keep);
 	if (!keep)
 		xdp_pins_remove(&x->pins);
-	region_grace_free(x->grace);
-	xdp_grace_free(x->kernel_grace);
+	region_grace_free(x->grace.all);
+	xdp_grace_free(x->grace.kernel);
 	xdp_capture_fini(&x->capture);
 	close(x->watch_fd);
 	close(x->timer_fd);
