@@ -249,6 +249,7 @@ static int check_table(const uint8_t *mem, struct region_shape *s, uint32_t i,
 		       struct sluice_why *why)
 {
 	struct sluice_table_desc *d = &s->tables[i];
+	struct sluice_counter_view counters;
 	int err;
 
 	take(d, mem + SLUICE_DIR_OFF + i * sizeof(*d), sizeof(*d));
@@ -261,6 +262,8 @@ static int check_table(const uint8_t *mem, struct region_shape *s, uint32_t i,
 		return check_exact(mem, d, &s->views[i], why);
 	if (d->alg == SLUICE_ALG_HEAP && d->kind == SLUICE_TABLE_HEAP)
 		return region_check_heap(mem, d, &s->heap, why);
+	if (d->alg == SLUICE_ALG_COUNTER)
+		return region_check_counter(mem, d, &counters, why);
 	return region_say(why, -ENOTSUP,
 			  "table '%s' uses algorithm %u, which this program "
 			  "does not know",

@@ -11,6 +11,7 @@
  */
 
 #include "base/annotate.h"
+#include "sluice/counter.h"
 #include "sluice/heap.h"
 #include "sluice/reader.h"
 
@@ -31,6 +32,10 @@ int region_shape_check(const void *mem, uint64_t len, struct region_shape *out,
 int region_check_heap(const uint8_t *mem, const struct sluice_table_desc *d,
 		      struct sluice_heap_view *out, struct sluice_why *why)
 	MUST_USE;
+
+int region_check_counter(const uint8_t *mem, const struct sluice_table_desc *d,
+			 struct sluice_counter_view *out,
+			 struct sluice_why *why) MUST_USE;
 
 /*
  * 1 to 31 letters, digits, '-' and '_': good for a path and for a BPF pin.

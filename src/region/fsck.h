@@ -41,4 +41,7 @@ struct fsck {
 /* Counts a broken invariant and says it, the first hundred of a table. */
 void fsck_wrong(struct fsck *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* The checks of the single algorithms. */
+void region_fsck_counter(struct fsck *f);
+
 #endif
