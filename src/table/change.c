@@ -6,14 +6,16 @@
  * not settled. A set's steps are appended while it is prepared and become part
  * of the log when the version is stored; a set that is refused is cut off again.
  * What the log knows is lost with its process: adoption needs none of it.
+ *
+ * Versions are compared by their distance. They never come too far apart: each
+ * unsettled one has an entry here, and 2^31 of these are more than there is
+ * memory.
  */
 #include "table/change.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "sluice/version.h"
 
 struct entry {
 	struct change_table *table;
@@ -77,14 +79,6 @@ static int reserve(struct change_log *log, uint64_t n)
 	return 0;
 }
 
-/* Is the oldest set so old that versions could not be compared any more? */
-static bool is_too_old(const struct change_log *log)
-{
-	return log->n &&
-	       sluice_version_before(log->version + 1,
-				     log->entries[log->first].version);
-}
-
 static void take_back(struct entry *set, uint32_t n)
 {
 	while (n--)
@@ -101,8 +95,6 @@ int change_apply(struct change_log *log, const struct change_item *items,
 	*bad = n;
 	if (n == 0)
 		return 0;
-	if (is_too_old(log))
-		return why_say(why, -EAGAIN, "the oldest set is not settled");
 	if (reserve(log, n))
 		return why_say(why, -ENOMEM, "no memory for a set of %u items",
 			       n);

@@ -126,7 +126,8 @@ void change_log_free(struct change_log *log);
  * Applies a set.
  *
  * bad      on failure the number of the offending item; n: no single one
- * returns  0, or as prepare(), or -ENOMEM; on failure nothing has changed
+ * returns  0 (of no items: and nothing happens), or as prepare(), or -ENOMEM;
+ *          on failure nothing has changed
  * cost     that of the items one by one; readers wait for nothing
  */
 int change_apply(struct change_log *log, const struct change_item *items,
