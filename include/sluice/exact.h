@@ -198,6 +198,40 @@ SLUICE_INLINE uint8_t *sluice_bucket_find_(const struct sluice_exact_view *v,
 	return e;
 }
 
+/* sluice_exact_find() for a key whose hash is known. */
+SLUICE_INLINE enum sluice_found
+sluice_exact_find_want_(const struct sluice_exact_view *v,
+			const struct sluice_exact_want *w, uint8_t **entry)
+{
+	uint32_t b1 = sluice_exact_bucket1(w->hash, v->n_buckets);
+	uint32_t b2 = sluice_exact_bucket2(w->hash, v->n_buckets);
+
+	*entry = sluice_slot_find_(
+		v, &v->buckets[(uint64_t)b1 * 8 + sluice_exact_home(w->hash)],
+		w);
+	if (*entry)
+		return SLUICE_YES;
+#ifdef __bpf__
+	/* BPF knows no prefetch; a load that nobody waits for is one. */
+	(void)sluice_load64_relaxed(&v->buckets[(uint64_t)b2 * 8]);
+#endif
+	for (uint32_t i = 0; i < SLUICE_EXACT_TRIES; i++) {
+		/* [exact-change] */
+		uint64_t before = sluice_load64_acquire(&v->table->n_changes);
+		uint8_t *e = sluice_bucket_find_(v, b1, w);
+
+		if (!e)
+			e = sluice_bucket_find_(v, b2, w);
+		if (e) {
+			*entry = e;
+			return SLUICE_YES;
+		}
+		if (sluice_load64_relaxed(&v->table->n_changes) == before)
+			return SLUICE_NO;
+	}
+	return SLUICE_BUSY;
+}
+
 /*
  * Finds the entry of a key. Wait-free. Give key_len as a constant: the loops
  * then unroll; it must equal v->key_len.
@@ -216,33 +250,8 @@ sluice_exact_find(const struct sluice_exact_view *v, uint32_t version,
 		.hash = sluice_exact_hash(v->table->hash_keys, key, key_len),
 		.version = version,
 	};
-	uint32_t b1 = sluice_exact_bucket1(w.hash, v->n_buckets);
-	uint32_t b2 = sluice_exact_bucket2(w.hash, v->n_buckets);
 
-	*entry = sluice_slot_find_(
-		v, &v->buckets[(uint64_t)b1 * 8 + sluice_exact_home(w.hash)],
-		&w);
-	if (*entry)
-		return SLUICE_YES;
-#ifdef __bpf__
-	/* BPF knows no prefetch; a load that nobody waits for is one. */
-	(void)sluice_load64_relaxed(&v->buckets[(uint64_t)b2 * 8]);
-#endif
-	for (uint32_t i = 0; i < SLUICE_EXACT_TRIES; i++) {
-		/* [exact-change] */
-		uint64_t before = sluice_load64_acquire(&v->table->n_changes);
-		uint8_t *e = sluice_bucket_find_(v, b1, &w);
-
-		if (!e)
-			e = sluice_bucket_find_(v, b2, &w);
-		if (e) {
-			*entry = e;
-			return SLUICE_YES;
-		}
-		if (sluice_load64_relaxed(&v->table->n_changes) == before)
-			return SLUICE_NO;
-	}
-	return SLUICE_BUSY;
+	return sluice_exact_find_want_(v, &w, entry);
 }
 
 /*

@@ -16,25 +16,30 @@
 #define SLUICE_BUCKET_SLOTS 8u
 #define SLUICE_EXACT_HASH_KEYS (SLUICE_KEY_LEN_MAX / 4 + 1)
 
+/*
+ * Keys that differ by equal steps would have hashes that do, and fill their
+ * buckets unevenly. A permutation, so nothing else changes.
+ */
+SLUICE_INLINE uint32_t sluice_exact_mix(uint64_t h)
+{
+	uint32_t mixed = (uint32_t)(h >> 32);
+
+	mixed ^= mixed >> 15;
+	mixed *= 0x2c1b3c6du;
+	return mixed ^ mixed >> 12;
+}
+
 SLUICE_INLINE uint32_t sluice_exact_hash(const uint64_t *hash_keys,
 					 const uint64_t *key, uint32_t key_len)
 {
 	uint64_t h = hash_keys[SLUICE_EXACT_HASH_KEYS - 1];
-	uint32_t mixed;
 
 	/* gcc leaves it a loop otherwise, at twice the time. */
 #pragma GCC unroll 8
 	for (size_t i = 0; i < key_len / 8; i++)
 		h += (hash_keys[2 * i] + (uint32_t)key[i]) *
 		     (hash_keys[2 * i + 1] + (key[i] >> 32));
-	/*
-	 * Keys that differ by equal steps would have hashes that do, and fill
-	 * their buckets unevenly. A permutation, so nothing else changes.
-	 */
-	mixed = (uint32_t)(h >> 32);
-	mixed ^= mixed >> 15;
-	mixed *= 0x2c1b3c6du;
-	return mixed ^ mixed >> 12;
+	return sluice_exact_mix(h);
 }
 
 SLUICE_INLINE uint32_t sluice_exact_bucket1(uint32_t hash, uint32_t n_buckets)

@@ -141,6 +141,25 @@ no_memory:
 	return -ENOMEM;
 }
 
+int table_exact_make(struct sluice_exact *mem,
+		     const struct table_exact_conf *conf,
+		     struct table_exact **out, struct why *why)
+{
+	struct table_exact *t;
+	int err;
+
+	shape(mem, conf);
+	err = writer_new(mem, conf->n_max, &t, why);
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < mem->n_entries; i++)
+		t->spare.ring[i] = i;
+	t->spare.freed = mem->n_entries;
+	t->spare.rested = mem->n_entries;
+	*out = t;
+	return 0;
+}
+
 int table_exact_new(struct region *r, const struct table_exact_conf *conf,
 		    struct table_exact **out, struct why *why)
 {
@@ -153,8 +172,6 @@ int table_exact_new(struct region *r, const struct table_exact_conf *conf,
 		.value_len = conf->value_len,
 		.key_layout = conf->key_layout,
 	};
-	struct sluice_exact *s;
-	struct table_exact *t;
 	uint32_t off;
 	int err;
 
@@ -167,32 +184,20 @@ int table_exact_new(struct region *r, const struct table_exact_conf *conf,
 	err = region_table_add(r, &d, &off, why);
 	if (err)
 		return err;
-	s = region_at(r, off, d.len);
-	shape(s, conf);
-	err = writer_new(s, conf->n_max, &t, why);
+	err = table_exact_make(region_at(r, off, d.len), conf, out, why);
 	if (err)
 		return err;
-	for (uint32_t i = 0; i < s->n_entries; i++)
-		t->spare.ring[i] = i;
-	t->spare.freed = s->n_entries;
-	t->spare.rested = s->n_entries;
 	region_table_publish(r);
-	*out = t;
 	return 0;
 }
 
-int table_exact_adopt(struct region *r, uint32_t kind, struct table_exact **out,
-		      struct why *why)
+int table_exact_take(struct region *r, const struct sluice_table_desc *d,
+		     struct table_exact **out, struct why *why)
 {
-	const struct sluice_table_desc *d = region_table(r, kind);
-	struct sluice_exact *s;
+	struct sluice_exact *s = region_at(r, d->off, d->len);
 	struct table_exact *t;
 	int err;
 
-	if (!d)
-		return why_say(why, -ENOENT,
-			       "the region has no table of kind %u", kind);
-	s = region_at(r, d->off, d->len);
 	if (!s || d->len < sizeof(*s) || !shape_ok(s, d))
 		return why_say(why, -EINVAL,
 			       "table %.32s is not of the shape it should be",
@@ -211,6 +216,17 @@ int table_exact_adopt(struct region *r, uint32_t kind, struct table_exact **out,
 undo_writer:
 	table_exact_free(t);
 	return err;
+}
+
+int table_exact_adopt(struct region *r, uint32_t kind, struct table_exact **out,
+		      struct why *why)
+{
+	const struct sluice_table_desc *d = region_table(r, kind);
+
+	if (!d)
+		return why_say(why, -ENOENT,
+			       "the region has no table of kind %u", kind);
+	return table_exact_take(r, d, out, why);
 }
 
 void table_exact_free(struct table_exact *t)

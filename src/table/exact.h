@@ -72,6 +72,18 @@ int table_exact_new(struct region *r, const struct table_exact_conf *conf,
 int table_exact_adopt(struct region *r, uint32_t kind, struct table_exact **out,
 		      struct why *why) MUST_USE;
 
+/*
+ * The same for a table that lies inside another one's memory: make takes
+ * table_exact_len() zeroed bytes, at a multiple of REGION_TABLE_ALIGN; take a
+ * descriptor that says where it lies and what it should be. The directory is
+ * the other table's business.
+ */
+int table_exact_make(struct sluice_exact *mem,
+		     const struct table_exact_conf *conf,
+		     struct table_exact **out, struct why *why) MUST_USE;
+int table_exact_take(struct region *r, const struct sluice_table_desc *d,
+		     struct table_exact **out, struct why *why) MUST_USE;
+
 /* Frees the writer's own memory; the table stays. NULL is fine. */
 void table_exact_free(struct table_exact *t);
 

@@ -164,6 +164,12 @@ uint64_t *exact_path_clear(struct table_exact *t, uint32_t hash);
 
 extern const struct change_table_ops exact_change_ops;
 
+/* The number of the entry that a member of a struct change_step names. */
+static inline uint32_t exact_step_idx(uint64_t name)
+{
+	return (uint32_t)name - 1;
+}
+
 /* ---- exact_adopt.c ---- */
 
 /*
