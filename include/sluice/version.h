@@ -14,7 +14,7 @@
  * PostgreSQL's tuples (xmin, xmax) and Open vSwitch's classifier have it.
  *
  * A reader takes the number once for a packet or a batch, inside its section
- * (base/grace.h; an XDP program is in one as long as it runs), and asks every
+ * (sluice/section.h; an XDP program is in one as long as it runs), and asks every
  * entry that it finds. Entries outside of change sets are live or dead: for
  * them the question is one comparison of a word that was loaded anyway.
  *

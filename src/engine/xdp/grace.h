@@ -5,9 +5,18 @@
 /*
  * engine/xdp/grace - waits until no XDP program holds what it found before
  *
- * XDP programs run inside RCU read-side sections, so the kernel's grace period
- * is theirs. membarrier() waits for one; it takes 8 ms and more, so a thread
- * does it.
+ * A program has no record of its own (sluice/section.h) and needs none. The
+ * kernel runs XDP programs inside RCU read-side sections, callbacks of
+ * bpf_loop() included, and what a program found is gone from its registers when
+ * it returns. membarrier(MEMBARRIER_CMD_GLOBAL) returns after synchronize_rcu(),
+ * that is when every section that was entered before has been left; it also
+ * orders our stores before against the programs that begin later, so those do
+ * not find what was unlinked before the ticket. It takes 8 ms and more, and as
+ * long as the longest program, so a thread does it.
+ *
+ * A program cannot be stopped, killed or hang: the verifier has seen its end. So
+ * there is no bound here, and no fence. Sleepable programs would run outside of
+ * these sections; ours are not.
  */
 
 #include <stdbool.h>
