@@ -1,145 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Tests of change sets against a twin: one array of values for each version
- * that somebody may still read.
- */
-#include "table/change_fake.h"
+/* Tests of change sets against a twin. */
+#include <sys/resource.h>
 
-#include <errno.h>
+#include "table/change_twin_fake.h"
 
-#define N_KEYS 60u
-#define N_WORLDS 8u /* a power of two, for versions wrap */
-#define N_ITEMS 12u
-#define STEPS_MAX (N_WORLDS * N_ITEMS)
-
-#define HELD (1ull << 32)
-
-struct world {
-	uint64_t values[SHOP_TABLES][N_KEYS]; /* 0: none */
-};
-
-/* A step that is not settled. */
-struct held {
-	uint32_t table;
-	uint32_t key;
-	uint32_t version;
-};
-
-struct twin {
-	uint32_t version;	       /* the newest */
-	uint32_t settling;	       /* older ones may be seen no more */
-	struct world worlds[N_WORLDS]; /* [version % N_WORLDS] */
-	struct held steps[STEPS_MAX];
-	uint32_t n_steps;
-	uint64_t held[SHOP_TABLES]
-		     [N_KEYS]; /* HELD + version of the set, or 0 */
-	uint32_t n_max[SHOP_TABLES];
+/* Of the sets of one run. */
+struct tally {
 	uint64_t n_applied;
-	uint64_t n_refused[8]; /* by place in codes */
+	uint64_t n_refused[5]; /* by place in codes */
 };
 
 static const int codes[] = {-EEXIST, -ENOENT, -ENOSPC, -EAGAIN, -EINVAL};
-
-static struct world *world_at(struct twin *t, uint32_t version)
-{
-	return &t->worlds[version % N_WORLDS];
-}
-
-static uint32_t n_used(const struct world *w, uint32_t table)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < N_KEYS; i++)
-		n += w->values[table][i] != 0;
-	return n;
-}
-
-/* ---- What the twin expects of a set. ---- */
-
-static int twin_item(struct twin *t, struct world *w,
-		     const struct shop_item *item, uint32_t version)
-{
-	uint32_t key = (uint32_t)item->key[0];
-	uint64_t *value = &w->values[item->table][key];
-	uint64_t *held = &t->held[item->table][key];
-
-	if (*held == HELD + version)
-		return -EINVAL;
-	if (item->kind == CHANGE_ADD && *value)
-		return -EEXIST;
-	if (item->kind == CHANGE_DEL && !*value)
-		return -ENOENT;
-	if (*held)
-		return -EAGAIN;
-	if (item->kind != CHANGE_DEL && !*value &&
-	    n_used(w, item->table) == t->n_max[item->table])
-		return -ENOSPC;
-	*value = item->kind == CHANGE_DEL ? 0 : item->value[0];
-	*held = HELD + version;
-	return 0;
-}
-
-/* The code of the first item that cannot be done, and its number. */
-static int twin_apply(struct twin *t, const struct shop_item *items, uint32_t n,
-		      uint32_t *bad)
-{
-	uint32_t version = t->version + 1;
-	struct world *next = world_at(t, version);
-	uint64_t before[SHOP_TABLES][N_KEYS];
-
-	memcpy(before, t->held, sizeof(before));
-	*next = *world_at(t, t->version);
-	for (uint32_t i = 0; i < n; i++) {
-		int err = twin_item(t, next, &items[i], version);
-
-		if (err) {
-			memcpy(t->held, before, sizeof(before));
-			*bad = i;
-			return err;
-		}
-	}
-	for (uint32_t i = 0; i < n; i++)
-		t->steps[t->n_steps++] =
-			(struct held){items[i].table, (uint32_t)items[i].key[0],
-				      version};
-	t->version = version;
-	t->n_applied++;
-	return 0;
-}
-
-/* ---- Do they agree? ---- */
-
-static uint32_t wrong_by_key(const struct shop *s, const struct world *w,
-			     uint32_t version)
-{
-	uint32_t n = 0;
-
-	for (uint32_t table = 0; table < SHOP_TABLES; table++)
-		for (uint32_t i = 0; i < N_KEYS; i++)
-			n += shop_get(s, version, table, i) !=
-			     w->values[table][i];
-	return n;
-}
-
-static uint32_t wrong_by_walk(const struct shop *s, const struct world *w,
-			      uint32_t version)
-{
-	uint32_t n = 0;
-
-	for (uint32_t table = 0; table < SHOP_TABLES; table++) {
-		uint64_t key[SHOP_WORDS], value[SHOP_WORDS];
-		uint32_t n_met = 0, idx = 0;
-
-		while (sluice_reader_next(table_exact_view(s->tables[table]),
-					  version, &idx, key, value)) {
-			n_met++;
-			n += key[0] >= N_KEYS ||
-			     w->values[table][key[0]] != value[0];
-		}
-		n += n_met != n_used(w, table);
-	}
-	return n;
-}
 
 /* Readers of every version that is still readable see its world, all of it. */
 static void agrees(struct shop *s, struct twin *t)
@@ -157,57 +28,6 @@ static void agrees(struct shop *s, struct twin *t)
 			 n_used(world_at(t, t->version), i));
 }
 
-/* ---- Random operations on both. ---- */
-
-static struct shop_item random_item(struct rng *r)
-{
-	return shop_item(rng_below(r, SHOP_TABLES),
-			 (enum change_kind)rng_below(r, 3),
-			 rng_below(r, N_KEYS), rng_next(r) | 2);
-}
-
-/*
- * A set of mostly possible items: a set at random would nearly always be
- * refused by its first ones.
- */
-static uint32_t random_set(struct rng *r, struct twin *t,
-			   struct shop_item *items)
-{
-	uint32_t n = 1 + rng_below(r, N_ITEMS), i = 0;
-	bool honest = rng_below(r, 3) > 0;
-
-	while (i < n) {
-		struct shop_item it = random_item(r);
-		uint32_t key = (uint32_t)it.key[0];
-		bool is_there =
-			world_at(t, t->version)->values[it.table][key] != 0;
-
-		if (honest || rng_below(r, n)) {
-			if (t->held[it.table][key])
-				continue;
-			if (it.kind == CHANGE_ADD && is_there)
-				it.kind = CHANGE_SET;
-			if (it.kind == CHANGE_DEL && !is_there)
-				it.kind = CHANGE_ADD;
-		}
-		items[i++] = it;
-	}
-	return n;
-}
-
-/* What dies takes slots too; few are left in the small table at times. */
-static bool is_tight(const struct shop *s)
-{
-	const struct sluice_exact_view *v =
-		table_exact_view(s->tables[SHOP_TABLES - 1]);
-	uint32_t n_slots = v->n_buckets * SLUICE_BUCKET_SLOTS;
-	uint32_t n_taken = 0;
-
-	for (uint32_t i = 0; i < n_slots; i++)
-		n_taken += v->buckets[i] != 0;
-	return n_taken * 100 > n_slots * 85;
-}
-
 static void reclaim(struct shop *s)
 {
 	for (uint32_t i = 0; i < SHOP_TABLES; i++)
@@ -215,7 +35,8 @@ static void reclaim(struct shop *s)
 				    table_exact_mark(s->tables[i]));
 }
 
-static void step_apply(struct shop *s, struct twin *t, struct rng *r)
+static void step_apply(struct shop *s, struct twin *t, struct rng *r,
+		       struct tally *tally)
 {
 	struct shop_item items[N_ITEMS];
 	uint32_t bad = 77, twins_bad = 77;
@@ -223,10 +44,9 @@ static void step_apply(struct shop *s, struct twin *t, struct rng *r)
 	uint32_t n;
 	int err, expected;
 
-	if (t->version - t->settling == N_WORLDS - 2 ||
-	    t->n_steps + N_ITEMS > STEPS_MAX)
+	if (!twin_has_room(t))
 		return;
-	n = random_set(r, t, items);
+	n = random_set(r, t, items, N_ITEMS);
 	err = shop_apply(s, items, n, &bad);
 	if (err == -ENOSPC && is_tight(s)) {
 		agrees(s, t);
@@ -234,12 +54,13 @@ static void step_apply(struct shop *s, struct twin *t, struct rng *r)
 	}
 	expected = twin_apply(t, items, n, &twins_bad);
 	CHECK_EQ(err, expected);
+	tally->n_applied += !expected;
 	if (!expected)
 		return;
 	CHECK_EQ(bad, twins_bad);
 	CHECK_EQ(table_exact_n_resting(s->tables[0]), n_resting);
 	for (uint32_t i = 0; i < ARRAY_LEN(codes); i++)
-		t->n_refused[i] += err == codes[i];
+		tally->n_refused[i] += err == codes[i];
 	agrees(s, t);
 }
 
@@ -268,22 +89,7 @@ static void step_single(struct shop *s, struct twin *t, struct rng *r)
 			return;
 		value = it.value[0];
 	}
-	t->held[it.table][key] = 0;
-	for (uint32_t i = 0; i < N_WORLDS; i++)
-		t->worlds[i].values[it.table][key] = value;
-}
-
-static void twin_settle(struct twin *t, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		const struct held *h = &t->steps[i];
-
-		t->settling = h->version;
-		if (t->held[h->table][h->key] == HELD + h->version)
-			t->held[h->table][h->key] = 0;
-	}
-	t->n_steps -= n;
-	memmove(t->steps, t->steps + n, t->n_steps * sizeof(t->steps[0]));
+	twin_single(t, it.table, key, value);
 }
 
 /* Some of the steps: readers of the versions before are gone. */
@@ -302,7 +108,7 @@ static void step_settle(struct shop *s, struct twin *t, struct rng *r)
 static void step_adopt(struct shop *s, struct twin *t, struct rng *r)
 {
 	struct shop_item items[N_ITEMS];
-	uint32_t n = random_set(r, t, items);
+	uint32_t n = random_set(r, t, items, N_ITEMS);
 	struct change_step step;
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -312,15 +118,14 @@ static void step_adopt(struct shop *s, struct twin *t, struct rng *r)
 			break;
 	}
 	shop_adopt(s);
-	memset(t->held, 0, sizeof(t->held));
-	t->n_steps = 0;
-	t->settling = t->version;
+	twin_adopt(t);
 }
 
 static void twin_run(uint32_t version, uint32_t n_steps)
 {
 	static const uint32_t n_max[SHOP_TABLES] = {500, 300, 46};
 	struct rng r = rng_of(test_seed() + version);
+	struct tally tally = {0};
 	static struct twin t;
 	struct shop s;
 
@@ -332,7 +137,7 @@ static void twin_run(uint32_t version, uint32_t n_steps)
 		uint32_t what = rng_below(&r, 100);
 
 		if (what < 50)
-			step_apply(&s, &t, &r);
+			step_apply(&s, &t, &r, &tally);
 		else if (what < 75)
 			step_single(&s, &t, &r);
 		else if (what < 98)
@@ -345,14 +150,14 @@ static void twin_run(uint32_t version, uint32_t n_steps)
 	}
 	printf("# %llu sets applied; refused for EEXIST %llu, ENOENT %llu, "
 	       "ENOSPC %llu, EAGAIN %llu, EINVAL %llu\n",
-	       (unsigned long long)t.n_applied,
-	       (unsigned long long)t.n_refused[0],
-	       (unsigned long long)t.n_refused[1],
-	       (unsigned long long)t.n_refused[2],
-	       (unsigned long long)t.n_refused[3],
-	       (unsigned long long)t.n_refused[4]);
+	       (unsigned long long)tally.n_applied,
+	       (unsigned long long)tally.n_refused[0],
+	       (unsigned long long)tally.n_refused[1],
+	       (unsigned long long)tally.n_refused[2],
+	       (unsigned long long)tally.n_refused[3],
+	       (unsigned long long)tally.n_refused[4]);
 	for (uint32_t i = 0; i < ARRAY_LEN(codes); i++)
-		CHECK(t.n_refused[i] > 0);
+		CHECK(tally.n_refused[i] > 0);
 	shop_fini(&s);
 }
 
@@ -367,10 +172,163 @@ static void versions_wrap(void)
 	twin_run((1u << 31) - 300, 3000);
 }
 
+/* ---- One thing at a time. ---- */
+
+static const uint32_t some[SHOP_TABLES] = {500, 300, 20};
+
+/*
+ * A set of a good item and this one is refused with this code, the number of
+ * the offender and a sentence, and leaves version and entries as they were.
+ */
+static void is_refused(struct shop *s, const struct shop_item *item, int code)
+{
+	struct shop_item good = shop_item(0, CHANGE_SET, 400, 4);
+	struct change_item set[2] = {shop_change(s, &good),
+				     shop_change(s, item)};
+	struct why why = {.text = ""};
+	uint32_t version = shop_version(s), bad = 9;
+	uint64_t n_unsettled = change_n_unsettled(s->log);
+	uint32_t n_resting = table_exact_n_resting(s->tables[0]);
+
+	CHECK_EQ(change_apply(s->log, set, 2, &bad, &why), code);
+	CHECK_EQ(bad, 1);
+	CHECK(why.text[0]);
+	CHECK_EQ(shop_version(s), version);
+	CHECK_EQ(change_n_unsettled(s->log), n_unsettled);
+	CHECK_EQ(table_exact_n_resting(s->tables[0]), n_resting);
+	CHECK_EQ(shop_get(s, version, 0, 400), 0);
+	CHECK_EQ(shop_get(s, version + 1, 0, 400), 0);
+	CHECK(!table_exact_find(s->tables[0], good.key));
+}
+
+static void each_refusal_has_its_code(void)
+{
+	struct shop_item it = shop_item(1, CHANGE_SET, 1, 5);
+	struct shop s;
+	uint32_t bad;
+
+	shop_init(&s, some, 1);
+	CHECK_EQ(shop_set(&s, 1, 1, 3), 0);
+	it.kind = CHANGE_ADD;
+	is_refused(&s, &it, -EEXIST);
+	it = shop_item(1, CHANGE_DEL, 2, 0);
+	is_refused(&s, &it, -ENOENT);
+	it = shop_item(0, CHANGE_SET, 400, 0);
+	is_refused(&s, &it, -EINVAL);
+	it = shop_item(1, CHANGE_SET, 1, 6);
+	CHECK_EQ(shop_apply(&s, &it, 1, &bad), 0);
+	is_refused(&s, &it, -EAGAIN);
+	it.kind = CHANGE_DEL;
+	is_refused(&s, &it, -EAGAIN);
+	CHECK_EQ(shop_settle_all(&s), 1);
+	CHECK_EQ(shop_apply(&s, &it, 1, &bad), 0);
+	is_refused(&s, &it, -ENOENT);
+	it.kind = CHANGE_ADD;
+	is_refused(&s, &it, -EAGAIN);
+	for (uint32_t i = 0; i < 20; i++)
+		CHECK_EQ(shop_set(&s, 2, i, 2), 0);
+	it = shop_item(2, CHANGE_ADD, 20, 0);
+	is_refused(&s, &it, -ENOSPC);
+	shop_fini(&s);
+}
+
+/* What is taken back can be taken again, though no grace period passes. */
+static void refused_sets_use_up_nothing(void)
+{
+	struct shop_item items[17];
+	struct shop s;
+	uint32_t bad;
+
+	shop_init(&s, some, 1);
+	for (uint32_t i = 0; i < 16; i++)
+		items[i] = shop_item(2, CHANGE_ADD, i, 8);
+	items[16] = shop_item(2, CHANGE_ADD, 0, 9);
+	for (uint32_t i = 0; i < 1000; i++) {
+		CHECK_EQ(shop_apply(&s, items, 17, &bad), -EINVAL);
+		CHECK_EQ(bad, 16);
+	}
+	CHECK_EQ(shop_apply(&s, items, 16, &bad), 0);
+	CHECK_EQ(shop_version(&s), 2);
+	shop_fini(&s);
+}
+
+/* Entries that died rest until they are reclaimed, so they can run out. */
+static void entries_that_rest_are_missing(void)
+{
+	struct shop_item it = shop_item(2, CHANGE_SET, 0, 8);
+	struct shop s;
+	uint32_t bad, n = 0;
+
+	shop_init(&s, some, 1);
+	while (!shop_apply(&s, &it, 1, &bad) && n < 200) {
+		CHECK_EQ(change_settle(s.log, change_mark(s.log), 1), 1);
+		n++;
+	}
+	CHECK_EQ(n, table_exact_view(s.tables[2])->n_entries);
+	is_refused(&s, &it, -ENOSPC);
+	table_exact_reclaim(s.tables[2], table_exact_mark(s.tables[2]));
+	CHECK_EQ(shop_apply(&s, &it, 1, &bad), 0);
+	shop_fini(&s);
+}
+
+static void a_set_of_nothing_is_no_version(void)
+{
+	struct shop s;
+	uint32_t bad;
+
+	shop_init(&s, some, 1);
+	CHECK_EQ(shop_apply(&s, NULL, 0, &bad), 0);
+	CHECK_EQ(shop_version(&s), 1);
+	CHECK_EQ(change_mark(s.log), 0);
+	shop_fini(&s);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+
+#ifdef IS_SANITIZED
+
+static void no_memory_for_the_log_is_said(void)
+{
+	test_skip("a sanitizer's malloc ends the process instead");
+}
+
+#else
+
+static void no_memory_for_the_log_is_said(void)
+{
+	const struct rlimit little = {1ul << 30, RLIM_INFINITY};
+	const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+	struct why why = {.text = ""};
+	struct change_item none[1];
+	struct shop s;
+	uint32_t bad;
+
+	shop_init(&s, some, 1);
+	must(!setrlimit(RLIMIT_AS, &little));
+	CHECK_EQ(change_apply(s.log, none, UINT32_MAX, &bad, &why), -ENOMEM);
+	must(!setrlimit(RLIMIT_AS, &all));
+	CHECK_EQ(bad, UINT32_MAX);
+	CHECK(why.text[0]);
+	shop_fini(&s);
+}
+
+#endif
+
 int main(int argc, char **argv)
 {
 	test_init(argc, argv);
 	TEST(random_sets_agree_with_the_twin);
 	TEST(versions_wrap);
+	TEST(each_refusal_has_its_code);
+	TEST(refused_sets_use_up_nothing);
+	TEST(entries_that_rest_are_missing);
+	TEST(a_set_of_nothing_is_no_version);
+	TEST(no_memory_for_the_log_is_said);
 	return test_done();
 }
