@@ -34,12 +34,14 @@ static enum look look_at(const struct sluice_counter_view *v, uint32_t no,
 	return FINE;
 }
 
-void region_fsck_counter(struct fsck *f)
+int region_fsck_counter(struct fsck *f)
 {
 	struct sluice_counter_view v;
 
-	if (region_check_counter(f->mem, f->table, &v, NULL))
-		return fsck_wrong(f, "its shape has changed");
+	if (region_check_counter(f->mem, fsck_desc(f), &v, NULL)) {
+		fsck_wrong(f, "its shape has changed");
+		return 0;
+	}
 	for (uint32_t no = 0; no < v.n_counters; no++) {
 		enum look found = BAD_HEAD;
 		uint64_t head = 0;
@@ -50,7 +52,7 @@ void region_fsck_counter(struct fsck *f)
 			found = look_at(&v, no, head);
 		}
 		if (sluice_head_state(head) == SLUICE_ENTRY_LIVE)
-			f->n_live++;
+			f->out->n_live++;
 		if (found == BAD_HEAD)
 			fsck_wrong(f, "number %u has the head 0x%llx", no,
 				   (unsigned long long)head);
@@ -63,5 +65,7 @@ void region_fsck_counter(struct fsck *f)
 				   "counted under",
 				   no);
 	}
-	f->used_len += f->n_live * v.n_lanes * sizeof(struct sluice_counter);
+	f->out->used_len =
+		f->out->n_live * v.n_lanes * sizeof(struct sluice_counter);
+	return 0;
 }

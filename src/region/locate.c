@@ -11,12 +11,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/rundir.h"
 #include "region/bpf_sys.h"
 #include "region/check.h"
+#include "region/map.h"
+#include "sluice/fsck.h"
 #include "sluice/reader.h"
 
 #define PATH_LEN 128
@@ -147,23 +150,59 @@ static int open_name(const char *name, struct sluice_why *why)
 	return region_say(why, -ENOENT, "no switch '%s' is running", name);
 }
 
+/* A descriptor of the region of that name, or of the only one. */
+static int open_any(const char **name, char only[SLUICE_NAME_LEN],
+		    struct sluice_why *why)
+{
+	if (!*name) {
+		int err = find_only(only, why);
+
+		if (err)
+			return err;
+		*name = only;
+	}
+	if (!region_name_is_valid(*name))
+		return region_say(why, -ENOENT,
+				  "'%.40s' is no name for a switch", *name);
+	return open_name(*name, why);
+}
+
+int sluice_map_open_fd(int fd, struct sluice_map *out, struct sluice_why *why)
+{
+	struct region_map map;
+	int err = region_map_fd(fd, false, &map, why);
+
+	if (!err)
+		*out = (struct sluice_map){map.mem, map.len};
+	return err;
+}
+
+int sluice_map_open(const char *name, struct sluice_map *out,
+		    struct sluice_why *why)
+{
+	char only[SLUICE_NAME_LEN];
+	int fd = open_any(&name, only, why), err;
+
+	if (fd < 0)
+		return fd;
+	err = sluice_map_open_fd(fd, out, why);
+	close(fd);
+	return err;
+}
+
+void sluice_map_close(struct sluice_map *m)
+{
+	munmap((void *)(uintptr_t)m->mem, m->len);
+	*m = (struct sluice_map){0};
+}
+
 int sluice_reader_open(const char *name, struct sluice_reader *out,
 		       struct sluice_why *why)
 {
 	char only[SLUICE_NAME_LEN];
 	struct sluice_reader r;
-	int fd, err;
+	int fd = open_any(&name, only, why), err;
 
-	if (!name) {
-		err = find_only(only, why);
-		if (err)
-			return err;
-		name = only;
-	}
-	if (!region_name_is_valid(name))
-		return region_say(why, -ENOENT,
-				  "'%.40s' is no name for a switch", name);
-	fd = open_name(name, why);
 	if (fd < 0)
 		return fd;
 	err = sluice_reader_open_fd(fd, &r, why);
