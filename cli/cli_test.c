@@ -63,7 +63,9 @@ static void what_is_asked_wrongly_says_so(void)
 	RUNS("zzzzzzzzz", 2);
 	HAS(fake.err, "there is no verb 'zzzzzzzzz'; sluice --help");
 	RUNS("show", 2);
-	HAS(fake.err, "ports, flows, macs or stats?");
+	HAS(fake.err, "ports, flows, macs, stats or region?");
+	RUNS("show flows --deep", 2);
+	HAS(fake.err, "--deep and --file are for the region");
 	RUNS("show prots", 2);
 	HAS(fake.err, "did you mean 'ports'?");
 	RUNS("show ports --colour", 2);
@@ -193,6 +195,65 @@ static void stats_as_text(void)
 	fake_free();
 }
 
+static void a_region_as_text(void)
+{
+	uint64_t *slot;
+
+	fake_make(clock_now_ns());
+	RUNS("-s " FAKE_NAME " show region", 0);
+	HAS(fake.out, "region      " FAKE_NAME ", ABI 2, owner uid ");
+	HAS(fake.out, "writer      process ");
+	HAS(fake.out, "version     1, settled before 1\n");
+	HAS(fake.out, "TABLE         ALGORITHM     KIND");
+	HAS(fake.out, "flows         cuckoo8          5");
+	CHECK(!strstr(fake.out, "DYING"));
+	RUNS("-s " FAKE_NAME " show region --deep", 0);
+	HAS(fake.out, "\nevery entry and index is as it should be\n");
+	CHECK(!fake.err[0]);
+
+	/* The first slot in use names an entry that is not there. */
+	slot = (uint64_t *)(uintptr_t)table_exact_view(fake_state.flows)
+		       ->buckets;
+	while (!*slot)
+		slot++;
+	*slot |= 0xffffffff;
+	RUNS("-s " FAKE_NAME " show region --deep", 1);
+	HAS(fake.err, "sluice: table 'flows': slot ");
+	HAS(fake.err, "names an entry that is not there\n");
+	HAS(fake.out, " things are wrong\n");
+	RUNS("-s " FAKE_NAME " show region", 0);
+	RUNS("show region --file /no/such", 1);
+	HAS(fake.err, "/no/such: No such file");
+	fake_free();
+}
+
+static void a_region_as_json(void)
+{
+	json_t *a, *o, *t;
+
+	fake_make(clock_now_ns());
+	RUNS("-s " FAKE_NAME " show region --deep --json", 0);
+	a = json_loads(fake.out, 0, NULL);
+	o = json_array_get(a, 0);
+	CHECK(json_is_true(json_object_get(o, "writer_runs")));
+	CHECK_EQ(json_integer_value(json_object_get(o, "n_wrong")), 0);
+	CHECK_EQ(json_array_size(json_object_get(o, "faults")), 0);
+	t = json_object_get(o, "tables");
+	CHECK(json_array_size(t) >= 6);
+	for (size_t i = 0; i < json_array_size(t); i++) {
+		json_t *one = json_array_get(t, i);
+		const char *name =
+			json_string_value(json_object_get(one, "table"));
+
+		if (strcmp(name, "flows") == 0)
+			CHECK_EQ(json_integer_value(
+					 json_object_get(one, "n_live")),
+				 3);
+	}
+	json_decref(a);
+	fake_free();
+}
+
 static void listings_as_json(void)
 {
 	json_t *a, *o;
@@ -274,6 +335,8 @@ int main(int argc, char **argv)
 	TEST(without_a_switch_it_fails);
 	TEST(listings_as_text);
 	TEST(stats_as_text);
+	TEST(a_region_as_text);
+	TEST(a_region_as_json);
 	TEST(listings_as_json);
 	TEST(an_empty_listing_is_an_array);
 	TEST(ports_that_cannot_be_captured);

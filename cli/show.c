@@ -16,10 +16,8 @@ static const struct {
 	const char *name;
 	int (*run)(const struct show *s);
 } shows[] = {
-	{"ports", show_ports},
-	{"flows", show_flows},
-	{"macs", show_macs},
-	{"stats", show_stats},
+	{"ports", show_ports}, {"flows", show_flows}, {"macs", show_macs},
+	{"stats", show_stats}, {"region", NULL}, /* needs no switch in it */
 };
 
 #define N_SHOWS (sizeof(shows) / sizeof(shows[0]))
@@ -139,6 +137,8 @@ struct show_args {
 	const char *port;
 	uint8_t mac[6];
 	bool has_mac;
+	bool is_deep;
+	const char *file;
 };
 
 static int args_take(struct cli *cli, int argc, char **argv,
@@ -148,6 +148,8 @@ static int args_take(struct cli *cli, int argc, char **argv,
 		CLI_LONG_OPTIONS,
 		{"port", required_argument, NULL, 'p'},
 		{"mac", required_argument, NULL, 'm'},
+		{"deep", no_argument, NULL, 'D'},
+		{"file", required_argument, NULL, 'f'},
 		{0},
 	};
 	int opt, status = CLI_OK;
@@ -161,6 +163,10 @@ static int args_take(struct cli *cli, int argc, char **argv,
 			if (!a->has_mac)
 				status = cli_wrong(cli, "'%s' is no address",
 						   optarg);
+		} else if (opt == 'D') {
+			a->is_deep = true;
+		} else if (opt == 'f') {
+			a->file = optarg;
 		} else {
 			status = cli_option(cli, opt, argv);
 		}
@@ -168,11 +174,14 @@ static int args_take(struct cli *cli, int argc, char **argv,
 	if (status)
 		return status;
 	if (optind + 1 != argc)
-		return cli_wrong(cli, "what: ports, flows, macs or stats?");
+		return cli_wrong(cli, "what: ports, flows, macs, stats or "
+				      "region?");
 	status = which(cli, argv[optind], &a->what);
 	if (!status && (a->port || a->has_mac) &&
 	    shows[a->what].run != show_flows)
 		status = cli_wrong(cli, "--port and --mac are for flows");
+	if (!status && (a->is_deep || a->file) && shows[a->what].run)
+		status = cli_wrong(cli, "--deep and --file are for the region");
 	return status;
 }
 
@@ -184,6 +193,10 @@ int cli_show(struct cli *cli, int argc, char **argv)
 	struct timespec now;
 	int status = args_take(cli, argc, argv, &a);
 
+	if (!status && !shows[a.what].run)
+		return show_region(&(struct show_region){cli->switch_name,
+							 a.file, cli->is_json,
+							 a.is_deep});
 	if (!status)
 		status = cli_open(cli, &r);
 	if (status)

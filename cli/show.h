@@ -27,6 +27,16 @@ int show_flows(const struct show *s);
 int show_macs(const struct show *s);
 int show_stats(const struct show *s);
 
+struct show_region {
+	const char *switch_name; /* NULL: the only one that runs */
+	const char *file;	 /* or a file that holds a region; NULL */
+	bool is_json;
+	bool is_deep; /* check every entry */
+};
+
+/* CLI_FAILED also when something in it is wrong. */
+int show_region(const struct show_region *s);
+
 /* An array of objects, one to a line, written as they come. */
 struct json_rows {
 	FILE *to;
