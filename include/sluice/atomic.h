@@ -27,53 +27,65 @@
 
 #define SLUICE_BARRIER_() __asm__ volatile("" ::: "memory")
 
-#define SLUICE_ATOMIC_OPS_(T, n)                                \
-	SLUICE_INLINE T sluice_load##n##_relaxed(const T *p)    \
-	{                                                       \
-		return *(const volatile T *)p;                  \
-	}                                                       \
-	SLUICE_INLINE T sluice_load##n##_acquire(const T *p)    \
-	{                                                       \
-		T v = *(const volatile T *)p;                   \
-		SLUICE_BARRIER_();                              \
-		return v;                                       \
-	}                                                       \
-	SLUICE_INLINE void sluice_store##n##_relaxed(T *p, T v) \
-	{                                                       \
-		*(volatile T *)p = v;                           \
-	}                                                       \
-	SLUICE_INLINE void sluice_store##n##_release(T *p, T v) \
-	{                                                       \
-		SLUICE_BARRIER_();                              \
-		*(volatile T *)p = v;                           \
-	}                                                       \
-	SLUICE_INLINE void sluice_add##n##_relaxed(T *p, T v)   \
-	{                                                       \
-		__sync_fetch_and_add(p, v);                     \
+#define SLUICE_ATOMIC_OPS_(T, n)                                  \
+	SLUICE_INLINE T sluice_load##n##_relaxed(const T *p)      \
+	{                                                         \
+		return *(const volatile T *)p;                    \
+	}                                                         \
+	SLUICE_INLINE T sluice_load##n##_acquire(const T *p)      \
+	{                                                         \
+		T v = *(const volatile T *)p;                     \
+		SLUICE_BARRIER_();                                \
+		return v;                                         \
+	}                                                         \
+	SLUICE_INLINE void sluice_store##n##_relaxed(T *p, T v)   \
+	{                                                         \
+		*(volatile T *)p = v;                             \
+	}                                                         \
+	SLUICE_INLINE void sluice_store##n##_release(T *p, T v)   \
+	{                                                         \
+		SLUICE_BARRIER_();                                \
+		*(volatile T *)p = v;                             \
+	}                                                         \
+	SLUICE_INLINE void sluice_add##n##_relaxed(T *p, T v)     \
+	{                                                         \
+		__sync_fetch_and_add(p, v);                       \
+	}                                                         \
+	/* Stores v if *p is old. Returns what *p was. */         \
+	SLUICE_INLINE T sluice_cas##n##_relaxed(T *p, T old, T v) \
+	{                                                         \
+		return __sync_val_compare_and_swap(p, old, v);    \
 	}
 
 #else
 
-#define SLUICE_ATOMIC_OPS_(T, n)                                \
-	SLUICE_INLINE T sluice_load##n##_relaxed(const T *p)    \
-	{                                                       \
-		return __atomic_load_n(p, __ATOMIC_RELAXED);    \
-	}                                                       \
-	SLUICE_INLINE T sluice_load##n##_acquire(const T *p)    \
-	{                                                       \
-		return __atomic_load_n(p, __ATOMIC_ACQUIRE);    \
-	}                                                       \
-	SLUICE_INLINE void sluice_store##n##_relaxed(T *p, T v) \
-	{                                                       \
-		__atomic_store_n(p, v, __ATOMIC_RELAXED);       \
-	}                                                       \
-	SLUICE_INLINE void sluice_store##n##_release(T *p, T v) \
-	{                                                       \
-		__atomic_store_n(p, v, __ATOMIC_RELEASE);       \
-	}                                                       \
-	SLUICE_INLINE void sluice_add##n##_relaxed(T *p, T v)   \
-	{                                                       \
-		__atomic_fetch_add(p, v, __ATOMIC_RELAXED);     \
+#define SLUICE_ATOMIC_OPS_(T, n)                                  \
+	SLUICE_INLINE T sluice_load##n##_relaxed(const T *p)      \
+	{                                                         \
+		return __atomic_load_n(p, __ATOMIC_RELAXED);      \
+	}                                                         \
+	SLUICE_INLINE T sluice_load##n##_acquire(const T *p)      \
+	{                                                         \
+		return __atomic_load_n(p, __ATOMIC_ACQUIRE);      \
+	}                                                         \
+	SLUICE_INLINE void sluice_store##n##_relaxed(T *p, T v)   \
+	{                                                         \
+		__atomic_store_n(p, v, __ATOMIC_RELAXED);         \
+	}                                                         \
+	SLUICE_INLINE void sluice_store##n##_release(T *p, T v)   \
+	{                                                         \
+		__atomic_store_n(p, v, __ATOMIC_RELEASE);         \
+	}                                                         \
+	SLUICE_INLINE void sluice_add##n##_relaxed(T *p, T v)     \
+	{                                                         \
+		__atomic_fetch_add(p, v, __ATOMIC_RELAXED);       \
+	}                                                         \
+	SLUICE_INLINE T sluice_cas##n##_relaxed(T *p, T old, T v) \
+	{                                                         \
+		__atomic_compare_exchange_n(p, &old, v, false,    \
+					    __ATOMIC_RELAXED,     \
+					    __ATOMIC_RELAXED);    \
+		return old;                                       \
 	}
 
 #endif
