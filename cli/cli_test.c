@@ -63,9 +63,9 @@ static void what_is_asked_wrongly_says_so(void)
 	RUNS("zzzzzzzzz", 2);
 	HAS(fake.err, "there is no verb 'zzzzzzzzz'; sluice --help");
 	RUNS("show", 2);
-	HAS(fake.err, "ports, flows, macs, stats or region?");
+	HAS(fake.err, "ports, flows, macs, stats, memory or region?");
 	RUNS("show flows --deep", 2);
-	HAS(fake.err, "--deep and --file are for the region");
+	HAS(fake.err, "--deep is for the region");
 	RUNS("show prots", 2);
 	HAS(fake.err, "did you mean 'ports'?");
 	RUNS("show ports --colour", 2);
@@ -227,6 +227,32 @@ static void a_region_as_text(void)
 	fake_free();
 }
 
+static void memory_as_text_and_json(void)
+{
+	uint64_t sum = 0, used;
+	json_t *a, *o, *t;
+
+	fake_make(clock_now_ns());
+	RUNS("-s " FAKE_NAME " show memory", 0);
+	HAS(fake.out, "given out, ");
+	HAS(fake.out, "TABLE             ACCOUNT         BYTES   SHARE");
+	HAS(fake.out, "flows                   0");
+	HAS(fake.out, "%           3         100  ");
+	RUNS("-s " FAKE_NAME " show memory --json", 0);
+	a = json_loads(fake.out, 0, NULL);
+	o = json_array_get(a, 0);
+	t = json_object_get(o, "tables");
+	for (size_t i = 0; i < json_array_size(t); i++)
+		sum += (uint64_t)json_integer_value(
+			json_object_get(json_array_get(t, i), "bytes"));
+	used = (uint64_t)json_integer_value(json_object_get(o, "used_bytes"));
+	/* What is given out is in tables, but for the header and alignment. */
+	CHECK(sum < used && used - sum < 4096 + json_array_size(t) * 128);
+	json_decref(a);
+	RUNS("show memory --deep", 2);
+	fake_free();
+}
+
 static void a_region_as_json(void)
 {
 	json_t *a, *o, *t;
@@ -337,6 +363,7 @@ int main(int argc, char **argv)
 	TEST(stats_as_text);
 	TEST(a_region_as_text);
 	TEST(a_region_as_json);
+	TEST(memory_as_text_and_json);
 	TEST(listings_as_json);
 	TEST(an_empty_listing_is_an_array);
 	TEST(ports_that_cannot_be_captured);

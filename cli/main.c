@@ -31,7 +31,7 @@ static const struct verb verbs[] = {
 	 "Prints nothing and ends with 0 when it is; otherwise says file, line,"
 	 "\npath and reason, and ends with 1.\n",
 	 cli_config},
-	{"show", "ports|flows|macs|stats|region [--json]",
+	{"show", "ports|flows|macs|stats|memory|region [--json]",
 	 "print what there is now",
 	 "  ports                ports and their counters\n"
 	 "  flows                flows, their counters and actions\n"
@@ -39,10 +39,11 @@ static const struct verb verbs[] = {
 	 "    --mac ADDRESS      only those from or to an address\n"
 	 "  macs                 learned addresses\n"
 	 "  stats                the switch: sizes, hits, reasons of drops\n"
+	 "  memory               whose it is, and what it is used for\n"
 	 "  region               the shared memory, table by table\n"
 	 "    --deep             check every entry; ends with 1 when one is "
 	 "wrong\n"
-	 "    --file FILE        of a file that holds a region\n"
+	 "    --file FILE        of a file that holds a region; memory too\n"
 	 "  -j, --json           an array of objects, one to a line\n",
 	 cli_show},
 	{"top", "[-b] [-d SECONDS] [-n COUNT]", "live rates in the terminal",

@@ -15,9 +15,11 @@
 static const struct {
 	const char *name;
 	int (*run)(const struct show *s);
+	int (*run_region)(const struct show_region *s); /* needs no switch */
 } shows[] = {
-	{"ports", show_ports}, {"flows", show_flows}, {"macs", show_macs},
-	{"stats", show_stats}, {"region", NULL}, /* needs no switch in it */
+	{"ports", show_ports, NULL},   {"flows", show_flows, NULL},
+	{"macs", show_macs, NULL},     {"stats", show_stats, NULL},
+	{"memory", NULL, show_memory}, {"region", NULL, show_region},
 };
 
 #define N_SHOWS (sizeof(shows) / sizeof(shows[0]))
@@ -174,14 +176,17 @@ static int args_take(struct cli *cli, int argc, char **argv,
 	if (status)
 		return status;
 	if (optind + 1 != argc)
-		return cli_wrong(cli, "what: ports, flows, macs, stats or "
-				      "region?");
+		return cli_wrong(cli,
+				 "what: ports, flows, macs, stats, memory or "
+				 "region?");
 	status = which(cli, argv[optind], &a->what);
 	if (!status && (a->port || a->has_mac) &&
 	    shows[a->what].run != show_flows)
 		status = cli_wrong(cli, "--port and --mac are for flows");
-	if (!status && (a->is_deep || a->file) && shows[a->what].run)
-		status = cli_wrong(cli, "--deep and --file are for the region");
+	if (!status && a->file && shows[a->what].run)
+		status = cli_wrong(cli, "--file is for memory and region");
+	if (!status && a->is_deep && shows[a->what].run_region != show_region)
+		status = cli_wrong(cli, "--deep is for the region");
 	return status;
 }
 
@@ -193,10 +198,10 @@ int cli_show(struct cli *cli, int argc, char **argv)
 	struct timespec now;
 	int status = args_take(cli, argc, argv, &a);
 
-	if (!status && !shows[a.what].run)
-		return show_region(&(struct show_region){cli->switch_name,
-							 a.file, cli->is_json,
-							 a.is_deep});
+	if (!status && shows[a.what].run_region)
+		return shows[a.what].run_region(
+			&(struct show_region){cli->switch_name, a.file,
+					      cli->is_json, a.is_deep});
 	if (!status)
 		status = cli_open(cli, &r);
 	if (status)

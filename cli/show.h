@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "cli/cli.h"
+#include "sluice/fsck.h"
 
 struct show {
 	const struct sluice_reader *r;
@@ -31,11 +32,19 @@ struct show_region {
 	const char *switch_name; /* NULL: the only one that runs */
 	const char *file;	 /* or a file that holds a region; NULL */
 	bool is_json;
-	bool is_deep; /* check every entry */
+	bool is_deep; /* check every entry; of the region */
 };
 
 /* CLI_FAILED also when something in it is wrong. */
 int show_region(const struct show_region *s);
+
+/* Whose memory it is, and what it is used for. */
+int show_memory(const struct show_region *s);
+
+/* Maps the region that s names; on failure has said why. */
+int show_map(const struct show_region *s, struct sluice_map *out);
+
+const char *show_alg(uint32_t alg);
 
 /* An array of objects, one to a line, written as they come. */
 struct json_rows {

@@ -58,7 +58,7 @@ static void say(void *ctx, const struct sluice_table_desc *d, const char *what)
 	json_array_append_new(p->faults, o);
 }
 
-static const char *alg_name(uint32_t alg)
+const char *show_alg(uint32_t alg)
 {
 	const char *name = sluice_alg_name(alg);
 
@@ -70,7 +70,7 @@ static json_t *table_json(const struct sluice_fsck_table *t, bool is_deep)
 	json_t *o = json_object();
 
 	put_text(o, "table", t->desc.name);
-	put_text(o, "algorithm", alg_name(t->desc.alg));
+	put_text(o, "algorithm", show_alg(t->desc.alg));
 	put_num(o, "kind", t->desc.kind);
 	put_num(o, "offset", t->desc.off);
 	put_num(o, "bytes", t->desc.len);
@@ -157,7 +157,7 @@ static void table_text(const struct sluice_fsck_table *t, bool is_deep)
 		cells[i] = n[i];
 	}
 	cells[0] = d->name;
-	cells[1] = alg_name(d->alg);
+	cells[1] = show_alg(d->alg);
 	if (d->alg == SLUICE_ALG_ARRAY)
 		cells[8] = "-";
 	row(stdout, columns, is_deep ? N_COLUMNS : N_SHALLOW, cells);
@@ -195,7 +195,7 @@ static int print(const struct sluice_fsck *c, const struct show_region *s,
 	return CLI_OK;
 }
 
-static int map_open(const struct show_region *s, struct sluice_map *out)
+int show_map(const struct show_region *s, struct sluice_map *out)
 {
 	struct sluice_why why = {{0}};
 	int fd, err;
@@ -224,7 +224,7 @@ int show_region(const struct show_region *s)
 	struct sluice_why why = {{0}};
 	struct sluice_fsck c;
 	struct sluice_map m;
-	int status = map_open(s, &m), err;
+	int status = show_map(s, &m), err;
 
 	if (status)
 		goto out;

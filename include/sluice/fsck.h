@@ -10,6 +10,8 @@
  * header and directory are sound (sluice_region_check()).
  */
 
+#include "sluice/account.h"
+#include "sluice/heap.h"
 #include "sluice/reader.h"
 
 /* A mapping of which nothing has been checked. */
@@ -31,8 +33,10 @@ void sluice_map_close(struct sluice_map *m);
 struct sluice_fsck_table {
 	struct sluice_table_desc desc; /* as it was checked */
 
+	/* Counted when deep, else as the table itself says, 0 if it does not. */
+	uint64_t n_live; /* entries that readers see */
+
 	/* Deep only. */
-	uint64_t n_live;   /* entries that readers see */
 	uint64_t n_born;   /* of change sets that are not settled */
 	uint64_t n_dying;  /* likewise */
 	uint64_t n_left;   /* what a dead writer left; adoption clears it up */
@@ -47,6 +51,11 @@ struct sluice_fsck {
 	struct sluice_fsck_table tables[SLUICE_TABLES_MAX];
 	uint64_t n_left;  /* sums */
 	uint64_t n_wrong; /* likewise */
+
+	/* In the region, as long as it is mapped. */
+	uint32_t n_accounts; /* 0: nobody keeps accounts */
+	const struct sluice_account *accounts;
+	struct sluice_heap_view heap; /* n_pages 0: there is none */
 };
 
 struct sluice_fsck_conf {

@@ -105,6 +105,24 @@ static void check_versions(struct sluice_fsck *out,
 			  "a version settles that is not yet true");
 }
 
+/* What a table says of itself. */
+static uint64_t n_said(const struct region_shape *s, uint32_t i)
+{
+	if (s->tables[i].alg == SLUICE_ALG_CUCKOO8)
+		return sluice_load64_relaxed(&s->views[i].table->n_used);
+	return 0;
+}
+
+static void take_accounts(const uint8_t *mem, const struct sluice_table_desc *d,
+			  struct sluice_fsck *out)
+{
+	if (d->kind != SLUICE_TABLE_ACCOUNTS || d->alg != SLUICE_ALG_ARRAY ||
+	    d->value_len != sizeof(struct sluice_account))
+		return;
+	out->accounts = (const struct sluice_account *)(mem + d->off);
+	out->n_accounts = d->n_max;
+}
+
 int sluice_fsck(const struct sluice_map *m, const struct sluice_fsck_conf *conf,
 		struct sluice_fsck *out, struct sluice_why *why)
 {
@@ -117,14 +135,18 @@ int sluice_fsck(const struct sluice_map *m, const struct sluice_fsck_conf *conf,
 	out->head = shape.head;
 	out->has_writer = writer_lives(&shape.head);
 	out->n_tables = shape.n_tables;
+	out->heap = shape.heap;
 	check_versions(out, conf);
 	for (uint32_t i = 0; i < shape.n_tables; i++) {
 		struct fsck f = {m->mem,	  &shape, i,
 				 out->has_writer, conf,	  &out->tables[i]};
 
 		f.out->desc = shape.tables[i];
-		if (!conf->is_deep)
+		take_accounts(m->mem, &f.out->desc, out);
+		if (!conf->is_deep) {
+			f.out->n_live = n_said(&shape, i);
 			continue;
+		}
 		if (conf->begin)
 			conf->begin(conf->ctx, &f.out->desc);
 		if (algs[f.out->desc.alg].check)
