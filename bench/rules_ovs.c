@@ -201,7 +201,7 @@ static void facts(struct rig *r)
 		bits += n_bits(&wc);
 		winners += (uint64_t)(c - r->cls_rules) * (i + 1);
 	}
-	printf("%g %g %g\n", (double)bits / r->n_keys,
+	printf("%g %g %.0f\n", (double)bits / r->n_keys,
 	       (double)cmap_count(&r->cls.subtables_map),
 	       (double)(winners & RULES_WINNERS_MASK));
 }

@@ -71,6 +71,12 @@ static const struct ports ipc_udp[] = {{30, WC, EM}, {26, EM, EM}, {18, WC, WC},
 				       {14, EM, WC}, {8, WC, AR},  {4, HI, EM},
 				       {0}};
 
+static const struct ports wide_ports[] = {{2, WC, AR},
+					  {2, AR, WC},
+					  {1, HI, AR},
+					  {1, AR, HI},
+					  {0}};
+
 /* Real sets have most of their weight on few pairs, and a long tail. */
 static const struct lengths acl_lengths[] =
 	{{20, 32, 32, 32, 32}, {16, 24, 24, 32, 32},
@@ -102,6 +108,9 @@ static const struct lengths ipc_lengths[] = {{30, 32, 32, 32, 32},
 					     {1, 16, 24, 8, 16},
 					     {0}};
 
+static const struct lengths wide_lengths[] = {{1, 8, 32, 8, 32}, {0}};
+
+static const struct proto wide_protos[] = {{1, 6, wide_ports}, {0}};
 static const struct proto acl_protos[] = {{76, 6, acl_tcp},
 					  {13, 17, acl_udp},
 					  {4, 1, icmp_ports},
@@ -124,7 +133,7 @@ static const struct proto ipc_protos[] = {{58, 6, ipc_tcp},
 					  {1, 89, no_ports},
 					  {0}};
 
-static const struct kind kinds[RULES_KINDS] = {
+static const struct kind kinds[] = {
 	[RULES_ACL] =
 		{.name = "acl",
 		 .lengths = acl_lengths,
@@ -149,6 +158,13 @@ static const struct kind kinds[RULES_KINDS] = {
 		 .dst = {{8, 45, 50}, {16, 60, 50}, {24, 50, 40}, {32, 35, 30}},
 		 .correlation = 60,
 		 .jitter = 20},
+	[RULES_WIDE] = {.name = "wide",
+			.lengths = wide_lengths,
+			.protos = wide_protos,
+			.src = {{32, 60, 40}},
+			.dst = {{32, 60, 40}},
+			.correlation = 0,
+			.jitter = 255},
 };
 
 /* Popular ones first. */

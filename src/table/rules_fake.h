@@ -57,6 +57,12 @@ enum rules_kind {
 	RULES_FW,  /* firewalls: wildcards, source ports, HI */
 	RULES_IPC, /* ipchains: in between, many pairs of hosts */
 	RULES_KINDS,
+
+	/*
+	 * Nobody's: as many different masks as can be, in no order, as a tenant
+	 * might write who wants tuples to be slow.
+	 */
+	RULES_WIDE = RULES_KINDS,
 };
 
 struct rule {
