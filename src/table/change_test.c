@@ -302,17 +302,18 @@ static void no_memory_for_the_log_is_said(void)
 
 static void no_memory_for_the_log_is_said(void)
 {
-	const struct rlimit little = {1ul << 30, RLIM_INFINITY};
-	const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+	struct rlimit was, little;
 	struct why why = {.text = ""};
 	struct change_item none[1];
 	struct shop s;
 	uint32_t bad;
 
 	shop_init(&s, some, 1);
+	must(!getrlimit(RLIMIT_AS, &was));
+	little = (struct rlimit){1ul << 30, was.rlim_max};
 	must(!setrlimit(RLIMIT_AS, &little));
 	CHECK_EQ(change_apply(s.log, none, UINT32_MAX, &bad, &why), -ENOMEM);
-	must(!setrlimit(RLIMIT_AS, &all));
+	must(!setrlimit(RLIMIT_AS, &was));
 	CHECK_EQ(bad, UINT32_MAX);
 	CHECK(why.text[0]);
 	shop_fini(&s);
