@@ -105,7 +105,7 @@ static int take(struct adoption *a, uint32_t entry, const uint64_t *key,
 	t->own[entry].hash = r->hash;
 	ternary_name_add(t, entry, f->name);
 	ternary_heap_add(t, entry);
-	ternary_tree_add(t, entry, key);
+	ternary_tree_add(t, entry, key, false);
 	a->seen[entry / 64] |= 1ull << (entry % 64);
 	t->n_used++;
 	return 0;

@@ -56,7 +56,7 @@ static uint32_t rule_new(struct table_ternary *t, const struct ternary_form *f,
 						     sluice_head_state(head),
 					     sluice_head_version(head)));
 	ternary_tuple_add(t, entry); /* [ternary-order] */
-	ternary_tree_add(t, entry, f->key);
+	ternary_tree_add(t, entry, f->key, true);
 	ternary_chain_add(t, entry);
 	return entry;
 }

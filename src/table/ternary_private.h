@@ -250,9 +250,12 @@ void ternary_tuple_drop(struct table_ternary *t, uint32_t tuple);
 
 /* ---- ternary_tree.c: the keys of each tuple. ---- */
 
-/* The leaf of the entry's masked key, made if need be; the entry counts in. */
+/*
+ * The leaf of the entry's masked key, made if need be; the entry counts in. Of
+ * those of its priority it is the first in the chain, or not.
+ */
 void ternary_tree_add(struct table_ternary *t, uint32_t entry,
-		      const uint64_t *key);
+		      const uint64_t *key, bool is_first);
 
 /* The reverse, when it is unlinked. */
 void ternary_tree_del(struct table_ternary *t, uint32_t entry);

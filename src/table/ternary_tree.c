@@ -142,7 +142,7 @@ uint32_t ternary_tree_find(const struct table_ternary *t, uint32_t tuple,
 }
 
 void ternary_tree_add(struct table_ternary *t, uint32_t entry,
-		      const uint64_t *key)
+		      const uint64_t *key, bool is_first)
 {
 	struct ternary_trees *s = &t->trees;
 	uint32_t tuple = t->own[entry].tuple;
@@ -158,7 +158,8 @@ void ternary_tree_add(struct table_ternary *t, uint32_t entry,
 
 			t->own[entry].leaf = leaf;
 			l->n++;
-			if (priority < l->max)
+			if (priority < l->max ||
+			    (priority == l->max && !is_first))
 				return;
 			l->first = entry;
 			l->max = priority;
