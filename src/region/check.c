@@ -250,6 +250,7 @@ static int check_table(const uint8_t *mem, struct region_shape *s, uint32_t i,
 {
 	struct sluice_table_desc *d = &s->tables[i];
 	struct sluice_counter_view counters;
+	struct sluice_ternary_view rules;
 	int err;
 
 	take(d, mem + SLUICE_DIR_OFF + i * sizeof(*d), sizeof(*d));
@@ -264,6 +265,8 @@ static int check_table(const uint8_t *mem, struct region_shape *s, uint32_t i,
 		return region_check_heap(mem, d, &s->heap, why);
 	if (d->alg == SLUICE_ALG_COUNTER)
 		return region_check_counter(mem, d, &counters, why);
+	if (d->alg == SLUICE_ALG_TERNARY)
+		return region_check_ternary(mem, d, &rules, why);
 	return region_say(why, -ENOTSUP,
 			  "table '%s' uses algorithm %u, which this program "
 			  "does not know",

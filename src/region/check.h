@@ -14,6 +14,7 @@
 #include "sluice/counter.h"
 #include "sluice/heap.h"
 #include "sluice/reader.h"
+#include "sluice/ternary.h"
 
 struct region_shape {
 	struct sluice_region head;
@@ -35,6 +36,10 @@ int region_check_heap(const uint8_t *mem, const struct sluice_table_desc *d,
 
 int region_check_counter(const uint8_t *mem, const struct sluice_table_desc *d,
 			 struct sluice_counter_view *out,
+			 struct sluice_why *why) MUST_USE;
+
+int region_check_ternary(const uint8_t *mem, const struct sluice_table_desc *d,
+			 struct sluice_ternary_view *out,
 			 struct sluice_why *why) MUST_USE;
 
 /*

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "region/check.h"
 
 #define N_MAX (1u << 24)
 #define VALUE_LEN_MAX 1024u
@@ -117,41 +118,6 @@ uint64_t table_ternary_len(const struct table_ternary_conf *conf)
 	struct sluice_ternary s = {0};
 
 	return conf_ok(conf) ? shape(&s, conf) : 0;
-}
-
-static bool ends_at(uint64_t off, uint32_t n, uint32_t each, uint64_t end)
-{
-	return off <= end && (uint64_t)n * each <= end - off;
-}
-
-/* Could we have made a table of this shape for this descriptor? */
-static bool shape_ok(const struct sluice_ternary *s,
-		     const struct sluice_table_desc *d)
-{
-	return d->alg == SLUICE_ALG_TERNARY && d->n_max >= 1 &&
-	       d->n_max <= N_MAX && s->n_entries >= d->n_max &&
-	       s->n_entries <= 2 * N_MAX && s->n_buckets >= 1 &&
-	       s->n_tuples >= 1 && s->n_tuples <= SLUICE_TERNARY_TUPLES_MAX &&
-	       s->key_len == d->key_len && s->value_len == d->value_len &&
-	       s->key_len >= 8 && s->key_len <= SLUICE_TERNARY_KEY_LEN_MAX &&
-	       s->key_len % 8 == 0 && s->value_len % 8 == 0 &&
-	       s->n_words >= 1 && s->n_words <= s->key_len / 8 &&
-	       s->entry_len % 8 == 0 && s->tuple_len % 8 == 0 &&
-	       s->entry_len >= sizeof(struct sluice_rule) + s->value_len +
-				       16 * s->n_words &&
-	       s->tuple_len >= 8 + 8 * s->n_words &&
-	       s->orders_off >= sizeof(*s) &&
-	       (s->orders_off | s->tuples_off | s->buckets_off |
-		s->entries_off) %
-			       64 ==
-		       0 &&
-	       ends_at(s->orders_off, s->n_tuples, 8 * SLUICE_TERNARY_ORDERS,
-		       s->tuples_off) &&
-	       ends_at(s->tuples_off, s->n_tuples, s->tuple_len,
-		       s->buckets_off) &&
-	       ends_at(s->buckets_off, s->n_buckets, 64, s->entries_off) &&
-	       ends_at(s->entries_off, s->n_entries, s->entry_len, d->len) &&
-	       fields_ok(s->fields, s->n_fields, s->key_len);
 }
 
 static int tuples_new(struct ternary_tuples *s, uint32_t n, uint32_t n_words)
@@ -274,6 +240,7 @@ int table_ternary_adopt(struct region *r, uint32_t kind,
 			struct table_ternary **out, struct why *why)
 {
 	const struct sluice_table_desc *d = region_table(r, kind);
+	struct sluice_ternary_view view;
 	struct sluice_ternary *s;
 	struct table_ternary *t;
 	int err;
@@ -282,7 +249,8 @@ int table_ternary_adopt(struct region *r, uint32_t kind,
 		return why_say(why, -ENOENT,
 			       "the region has no table of kind %u", kind);
 	s = region_at(r, d->off, d->len);
-	if (!s || d->len < sizeof(*s) || !shape_ok(s, d))
+	if (!s || d->alg != SLUICE_ALG_TERNARY ||
+	    region_check_ternary((const uint8_t *)r->head, d, &view, NULL))
 		return why_say(why, -EINVAL,
 			       "table %.32s is not of the shape it should be",
 			       d->name);
