@@ -100,9 +100,10 @@ void put_drops(json_t *o, const char *name, const struct sluice_port_stats *st)
 	json_object_set_new(o, name, drops);
 }
 
-bool process_lives(uint64_t pid, uint64_t start)
+bool process_lives(const struct sluice_reader *r, uint64_t pid, uint64_t start)
 {
-	return pid && sluice_process_start(pid) == start;
+	return pid && sluice_process_start(pid) == start &&
+	       r->region->writer_boot == sluice_boot();
 }
 
 static bool mac_parse(const char *text, uint8_t mac[6])

@@ -77,7 +77,7 @@ uint64_t drops_sum(const struct sluice_port_stats *st);
 /* Adds the reasons that have occurred, by name, as an object of their own. */
 void put_drops(json_t *o, const char *name, const struct sluice_port_stats *st);
 
-/* Is a process that wrote down pid and start time still there? */
-bool process_lives(uint64_t pid, uint64_t start);
+/* Is a process that wrote down pid and start time there still there? */
+bool process_lives(const struct sluice_reader *r, uint64_t pid, uint64_t start);
 
 #endif

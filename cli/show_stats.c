@@ -54,9 +54,8 @@ static void stats_take(const struct sluice_reader *r, struct stats *out)
 	out->n_macs = sluice_load64_relaxed(&r->macs.table->n_used);
 	out->max_flows = n_max(r, SLUICE_TABLE_FLOWS);
 	out->max_macs = n_max(r, SLUICE_TABLE_MACS);
-	out->slow_lives =
-		process_lives(r->region->writer_pid, r->region->writer_start);
-	out->poll_lives = process_lives(r->sw->poll_pid, r->sw->poll_start);
+	out->slow_lives = sluice_writer_lives(r->region);
+	out->poll_lives = process_lives(r, r->sw->poll_pid, r->sw->poll_start);
 }
 
 static json_t *stats_json(const struct show *s, const struct stats *t)

@@ -65,9 +65,7 @@ static void head_write(const struct top *t, FILE *to)
 		text_name(r->region->name, sizeof(name), name),
 		text_engine(r->sw->engine),
 		text_duration(t->rates.at_ns - r->sw->started_ns, a),
-		process_lives(r->region->writer_pid, r->region->writer_start)
-			? "runs"
-			: "does not run");
+		sluice_writer_lives(r->region) ? "runs" : "does not run");
 	fprintf(to,
 		"flows %" PRIu64 "  +%s/s  -%s/s  macs %" PRIu64
 		"  to the slow path %s/s\n",

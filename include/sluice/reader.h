@@ -87,6 +87,15 @@ void sluice_reader_close(struct sluice_reader *r);
 /* Names of the switches that have a region now; NUL-terminated, at most n. */
 uint32_t sluice_reader_names(char (*out)[SLUICE_NAME_LEN], uint32_t n);
 
+/* The number of this boot of this machine; 0: it cannot be told. Constant. */
+uint64_t sluice_boot(void);
+
+/*
+ * Does the process that writes the region live? No, if it closed in order; and a
+ * pid of another boot is nobody's, whoever has that number now.
+ */
+bool sluice_writer_lives(const struct sluice_region *r);
+
 /*
  * A process's start time in clock ticks since boot, as regions note it beside
  * a pid; 0: there is no such process, or only its zombie.

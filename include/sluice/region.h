@@ -14,6 +14,10 @@
  *     1024   struct sluice_table_desc [SLUICE_TABLES_MAX]
  *     4096   tables, each 64-byte aligned, in the order of the directory
  *
+ * A region in a file or in DAX memory outlives the machine's start. Pids, start
+ * times, the records of readers and times since boot in it mean something only
+ * while writer_boot is sluice_boot() (sluice/reader.h).
+ *
  * One writer (the slice's slow path) makes tables; n_tables is published by a
  * release store after the descriptor is whole. Tables are never moved or
  * removed. A reader believes nothing before sluice_region_check()
@@ -110,6 +114,7 @@ struct sluice_region {
 	uint64_t writer_start; /* its start time, clock ticks since boot */
 	uint32_t version;      /* sluice/version.h */
 	uint32_t settling;     /* the last version whose entries settle */
+	uint64_t writer_boot;  /* sluice_boot() of what is about processes */
 };
 _Static_assert(sizeof(struct sluice_region) <= SLUICE_DIR_OFF, "ABI");
 _Static_assert(SLUICE_DIR_OFF + SLUICE_TABLES_MAX * 64 <= SLUICE_TABLES_OFF,

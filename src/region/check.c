@@ -97,8 +97,8 @@ static int check_head(const struct sluice_region *h, uint64_t len,
 				  "the region says %llu bytes, which is not a "
 				  "number of whole pages up to 4 GiB",
 				  (unsigned long long)h->len);
-	if (h->backing != SLUICE_BACKING_MEMFD &&
-	    h->backing != SLUICE_BACKING_ARENA)
+	if (h->backing < SLUICE_BACKING_MEMFD ||
+	    h->backing > SLUICE_BACKING_DAX)
 		return region_say(why, -EINVAL,
 				  "the region's backing is %u, which is none",
 				  h->backing);

@@ -17,6 +17,31 @@ struct region_map {
 	enum sluice_backing backing;
 };
 
+/* A file or device that a region can be in. */
+struct region_file {
+	enum sluice_backing backing; /* memfd, file or dax */
+	uint64_t len;		     /* bytes */
+	uint32_t page_len;	     /* bytes; mapped are multiples of it */
+};
+
+/*
+ * What is behind a descriptor, if we trust who may write it (region/region.h).
+ * returns  0, -EINVAL (no such thing), -EPERM, -ENOTTY (a device, but no DAX)
+ */
+int region_file_stat(int fd, struct region_file *out, struct sluice_why *why)
+	MUST_USE;
+
+/* The length of a file's pages: hugetlbfs says it, else the machine's. */
+uint32_t region_file_page(int fd);
+
+/* The same of a device-DAX device by its number. returns 0 or -ENOTTY */
+int region_dax_stat(uint64_t dev, struct region_file *out,
+		    struct sluice_why *why) MUST_USE;
+
+/* The same from the device's folder in sysfs. */
+int region_dax_read(const char *folder, struct region_file *out,
+		    struct sluice_why *why) MUST_USE;
+
 /*
  * Maps all of an arena (at its own address), a memfd or a file. fd stays the
  * caller's and is not needed afterwards; munmap() undoes it.

@@ -34,6 +34,7 @@ static struct sluice_table_desc *directory(const struct region *r)
 static void writer_set(struct sluice_region *h, uint64_t pid)
 {
 	sluice_store64_relaxed(&h->writer_start, sluice_process_start(pid));
+	sluice_store64_relaxed(&h->writer_boot, sluice_boot());
 	sluice_store64_release(&h->writer_pid, pid);
 }
 
@@ -73,7 +74,7 @@ void region_init(struct region *r, const char *name, uint64_t base_addr)
 }
 
 /* What a region that was mapped must be, before we write into it. */
-static int check_adopted(const struct region_map *map,
+static int check_adopted(int fd, const struct region_map *map,
 			 struct region_shape *shape, struct sluice_why *said)
 {
 	const struct sluice_region *h = &shape->head;
@@ -85,12 +86,15 @@ static int check_adopted(const struct region_map *map,
 		return region_say(said, -EINVAL,
 				  "the region is a copy, not the memory that "
 				  "it was made in");
-	if (h->writer_pid && h->writer_start &&
-	    sluice_process_start(h->writer_pid) == h->writer_start)
+	if (sluice_writer_lives(h))
 		return region_say(said, -EBUSY,
 				  "process %llu writes this region and lives",
 				  (unsigned long long)h->writer_pid);
-	return 0;
+	if (h->writer_pid && h->writer_boot != sluice_boot())
+		return region_say(said, -ESTALE,
+				  "the machine was started anew while the "
+				  "region was written to, so it may be torn");
+	return region_lock(fd, map->backing, said);
 }
 
 int region_adopt(int fd, struct region **out, struct why *why)
@@ -103,7 +107,7 @@ int region_adopt(int fd, struct region **out, struct why *why)
 
 	if (err)
 		return why_say(why, err, "%s", said.text);
-	err = check_adopted(&map, &shape, &said);
+	err = check_adopted(fd, &map, &shape, &said);
 	if (err) {
 		why_say(why, err, "%s", said.text);
 		goto undo_map;
@@ -119,6 +123,7 @@ int region_adopt(int fd, struct region **out, struct why *why)
 		.fd = fd,
 		.backing = map.backing,
 		.page_len = shape.head.page_len,
+		.is_rebooted = shape.head.writer_boot != sluice_boot(),
 	};
 	err = account_adopt(r, why);
 	if (err)
@@ -139,8 +144,13 @@ void region_free(struct region *r)
 {
 	if (!r)
 		return;
-	if (r->head->writer_pid == (uint64_t)getpid())
+	if (r->head->writer_pid == (uint64_t)getpid()) {
+		/* Who finds it closed in order finds all of it. */
+		if (r->backing == SLUICE_BACKING_FILE ||
+		    r->backing == SLUICE_BACKING_DAX)
+			msync(r->head, r->len, MS_SYNC);
 		sluice_store64_release(&r->head->writer_pid, 0);
+	}
 	account_free(r);
 	munmap(r->head, r->len);
 	close(r->fd);

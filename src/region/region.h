@@ -29,7 +29,8 @@ struct region {
 	uint64_t len;		    /* bytes, whole pages */
 	int fd;			    /* owned: the memfd's or the arena map's */
 	enum sluice_backing backing;
-	uint32_t page_len;	   /* bytes: 4096, or 2 MiB */
+	uint32_t page_len; /* bytes: 4096, or 2 MiB */
+	bool is_rebooted;  /* adopted from another boot: see region_adopt() */
 	struct accounts *accounts; /* region/account's; NULL: none */
 };
 
@@ -58,12 +59,60 @@ int region_new_arena(const char *name, uint64_t len, struct region **out,
 		     struct why *why) MUST_USE;
 
 /*
+ * Makes an empty region in a file: on tmpfs, on hugetlbfs (in its pages), on a
+ * disk, or a device's memory seen as a file (an ivshmem BAR's resourceN). A file
+ * that is missing or empty is made as long as needed, for its owner only, and
+ * its blocks are taken at once; a longer one is used whole. What is in a file is
+ * never lost by accident: it is overwritten only if it is all zero, or a region
+ * of this name that nobody writes.
+ *
+ * Who may write a file may cut it off, and then each access behind its end is a
+ * SIGBUS, in any process; so a file is refused, by readers too, that others than
+ * root and the caller may write. What remains: they themselves, and a disk that
+ * fails. Two machines may read one file (a BAR); one of them writes it, for the
+ * other cannot see whether that process lives.
+ *
+ * len      as for memfds; ignored where a file or device is longer
+ * returns  0, -EINVAL, -ENOMEM
+ *          -EPERM   others may write it
+ *          -EEXIST  it holds something else, or another's region
+ *          -EBUSY   a process that lives writes the region in it
+ *          -ENOSPC  too short, and it cannot grow
+ *          as open()
+ */
+int region_new_file(const char *path, const char *name, uint64_t len,
+		    struct region **out, struct why *why) MUST_USE;
+
+/*
+ * The same in a device-DAX character device (/dev/dax0.0: persistent or CXL
+ * memory), whose length and alignment sysfs tells. Its pages are its alignment.
+ *
+ * returns  also -ENOTTY: it is no such device
+ */
+int region_new_dax(const char *path, const char *name, uint64_t len,
+		   struct region **out, struct why *why) MUST_USE;
+
+/*
+ * Opens a path of either kind for region_adopt().
+ *
+ * fd       the caller's
+ * returns  0, -ENOENT (no such file, or no region in it yet), as open(), or as
+ *          region_new_file()
+ */
+int region_open_path(const char *path, int *fd, struct why *why) MUST_USE;
+
+/*
  * Takes over a region whose writer is gone: checks it, maps it for writing,
  * writes us into its header, counts generation up. Takes fd on success. Who
  * may run twice at once keeps itself out of here (the daemon by its lock).
  *
- * returns  0, -EBUSY (its writer lives, or its address is taken here), or as
- *          sluice_region_check()
+ * A region in a file may be from before the machine was started. If its writer
+ * closed it in order, out->is_rebooted says so: records of readers
+ * (region_grace_reset()) and times since boot in it mean nothing. If not, its
+ * memory may be torn, and it is refused.
+ *
+ * returns  0, -EBUSY (its writer lives, or its address is taken here), -ESTALE
+ *          (from another boot, and not closed), or as sluice_region_check()
  */
 int region_adopt(int fd, struct region **out, struct why *why) MUST_USE;
 
