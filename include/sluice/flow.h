@@ -23,6 +23,7 @@ enum sluice_act_kind {
 	SLUICE_ACT_OUTPUT = 1, /* arg: port number */
 	SLUICE_ACT_SET = 2,    /* arg: port set; never to in_port */
 	SLUICE_ACT_SLOW = 3,   /* to the slow path */
+	SLUICE_ACT_GROUP = 4,  /* arg: group id; who knows no groups: slow */
 };
 
 /* An action word: kind in bits 63..56, arg in bits 31..0. */
