@@ -182,7 +182,7 @@ bool ternary_chain_del(struct table_ternary *t, uint32_t entry)
 	const struct sluice_rule *r = ternary_rule(t, entry);
 	struct sluice_rule *before = NULL;
 	uint32_t hash = t->own[entry].hash;
-	uint32_t probe;
+	uint32_t probe = 0; /* -O3 of gcc does not see that it is set */
 	uint64_t *slot = chain_slot(t, hash, &probe);
 	uint32_t at = slot ? (uint32_t)(*slot & FIRST_MASK) : 0;
 
