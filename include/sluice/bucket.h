@@ -22,8 +22,10 @@
  * Time is counted in units of 1/256 ns modulo 2^64: 2.28 years. A word in the
  * window of the buckets that are not full counts; any other means "full":
  * never used, idle for long, or scribbled upon. (Idle for a multiple of 2.28
- * years, give or take the window, is the only way to be mistaken: some packets
- * are then dropped until the window is over, at most 64 bursts and 67 ms.) The
+ * years, give or take the window, is the only way to be mistaken: packets are
+ * then dropped until the window is over, 64 bursts and 4.3 s at most.) A core
+ * that was held up for longer than that between its look at the clock and its
+ * look at the bucket takes it for full; that may grant a burst too much. The
  * cost of a packet is rounded to half a unit, 1/512 ns: 0.04 % of a 64-byte
  * packet at 100 Gbit/s and less of any slower or larger one.
  *
@@ -38,7 +40,7 @@
 #define SLUICE_BUCKET_NS 256u /* units of time in a nanosecond */
 #define SLUICE_BUCKET_TRIES 3u
 #define SLUICE_BUCKET_BURST_MAX (1ull << 48) /* units: 18 minutes */
-#define SLUICE_BUCKET_SLACK_ (1ull << 34)    /* units: 67 ms between clocks */
+#define SLUICE_BUCKET_SLACK_ (1ull << 40)    /* units: 4.3 s */
 
 /*
  * The word of a bucket never used: full, but when the clock happens to be at
@@ -115,7 +117,9 @@ SLUICE_INLINE bool sluice_bucket_take(uint64_t *word,
 		}
 		was = sluice_bucket_cas_(word, at, full + cost, shared);
 		if (was == at) {
-			a->over = full - at;
+			/* What was ahead of its time has nothing over. */
+			if ((int64_t)(full - at) > 0)
+				a->over = full - at;
 			return fits;
 		}
 		at = was;
