@@ -101,13 +101,15 @@ SLUICE_INLINE void sluice_counter_view_init(struct sluice_counter_view *v,
 SLUICE_INLINE struct sluice_counter_lane
 sluice_counter_lane(const struct sluice_counter_view *v, uint32_t lane)
 {
-	struct sluice_counter_lane l = {0};
+	bool is = lane < v->n_lanes;
+	struct sluice_counter_lane l = {
+		.records =
+			(struct sluice_counter
+				 *)(uintptr_t)(v->lanes +
+					       (is ? lane * v->lane_len : 0)),
+		.n = is ? v->n_counters : 0,
+	};
 
-	if (lane >= v->n_lanes)
-		return l;
-	l.records = (struct sluice_counter *)(uintptr_t)(v->lanes +
-							 lane * v->lane_len);
-	l.n = v->n_counters;
 	return l;
 }
 
@@ -121,10 +123,11 @@ SLUICE_INLINE void sluice_counter_add(const struct sluice_counter_lane *l,
 				      uint32_t no, uint64_t packets,
 				      uint64_t bytes, uint64_t now_ns)
 {
-	struct sluice_counter *c = l->records + no;
+	struct sluice_counter *c;
 
 	if (no >= l->n)
 		return;
+	c = l->records + no;
 	packets += sluice_load64_relaxed(&c->packets);
 	bytes += sluice_load64_relaxed(&c->bytes);
 	sluice_store64_relaxed(&c->packets, packets);
@@ -138,10 +141,11 @@ SLUICE_INLINE void
 sluice_counter_add_shared(const struct sluice_counter_lane *l, uint32_t no,
 			  uint64_t packets, uint64_t bytes, uint64_t now_ns)
 {
-	struct sluice_counter *c = l->records + no;
+	struct sluice_counter *c;
 
 	if (no >= l->n)
 		return;
+	c = l->records + no;
 	sluice_add64_relaxed(&c->packets, packets);
 	sluice_add64_relaxed(&c->bytes, bytes);
 	sluice_store64_relaxed(&c->used_ns, now_ns);

@@ -30,8 +30,8 @@ static uint64_t n_packets = 2000000; /* of all threads */
 
 struct shared {
 	struct sluice_meter *m;
-	uint64_t clock_ns; /* virtual; 0: the real one */
-	uint64_t step_ns;
+	uint64_t clock_ns; /* virtual */
+	uint64_t step_ns;  /* of that; 0: by the real one */
 	uint64_t until_ns; /* by the real clock */
 	uint32_t len;
 	enum sluice_colour came;
@@ -56,7 +56,7 @@ static uint64_t tick(struct shared *s, uint32_t me)
 {
 	uint64_t now_ns;
 
-	if (!s->clock_ns)
+	if (!s->step_ns)
 		return clock_now_ns();
 	now_ns = __atomic_load_n(&s->clock_ns, __ATOMIC_RELAXED);
 	for (;;) {
@@ -81,8 +81,8 @@ static void *ask(void *arg)
 	for (uint64_t i = 0;; i++) {
 		uint64_t now_ns = tick(s, me);
 
-		if (s->clock_ns ? i == n_packets / N_THREADS
-				: now_ns >= s->until_ns)
+		if (s->step_ns ? i == n_packets / N_THREADS
+			       : now_ns >= s->until_ns)
 			break;
 		n[sluice_meter_police_shared(s->m, now_ns, &load)]++;
 	}
