@@ -56,9 +56,11 @@
  *                    looks again if the ring may have come round meanwhile.
  *   [ternary-over]   the mark "look further" is stored before the slot that
  *                    needs it, and cleared after that slot.
- *   [ternary-change] n_changes grows (release) after a rule was unlinked and
- *                    before its memory is used again. Who was led astray by
- *                    that, having no section, sees it grown and looks again.
+ *   [ternary-change] n_changes grows (release) after what replaces a rule was
+ *                    linked and before that rule is unlinked or dead, and
+ *                    before the memory of a dead rule is used again. Who saw
+ *                    neither of the two, or was led astray by such memory, sees
+ *                    it grown (acquire) and looks again.
  *   [ternary-head]   a rule's generation changes before its words do.
  */
 

@@ -86,7 +86,7 @@ static bool belongs(struct adoption *a, uint32_t entry, uint32_t hash,
 	return f->words == r->words &&
 	       sluice_ternary_hash(&t->view, r->tuple, key) == hash &&
 	       ternary_tuple_fits(&t->tuples.at[r->tuple], f) &&
-	       ternary_named(t, f) == TERNARY_NONE;
+	       ternary_current(t, f) == TERNARY_NONE;
 }
 
 /* Takes an entry that is in its chain into our lists. 0 or -ENOMEM. */
@@ -217,7 +217,7 @@ int ternary_adopt_rules(struct table_ternary *t, uint32_t version,
 		ternary_index_adopt(t);
 		ternary_tuples_adopt(t);
 		/* [ternary-change] It may have unlinked what it reclaimed. */
-		ternary_put(&t->shared->n_changes, ++t->n_changes);
+		ternary_changed(t);
 		sort_spare(&a);
 		ternary_set_n_used(t, t->n_used);
 	}

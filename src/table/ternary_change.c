@@ -73,7 +73,16 @@ void ternary_kill(struct table_ternary *t, uint32_t entry)
 	ternary_spare_push(&t->spare, entry);
 }
 
-/* ---- Single operations. ---- */
+/* ---- Single operations: true at once, at every version. ---- */
+
+/* A rule of that name which an unsettled set removes goes now. */
+static void kill_dying(struct table_ternary *t, const struct ternary_form *f)
+{
+	uint32_t entry = ternary_dying(t, f);
+
+	if (entry != TERNARY_NONE)
+		ternary_kill(t, entry);
+}
 
 int table_ternary_set(struct table_ternary *t,
 		      const struct table_ternary_rule *rule, const void *value,
@@ -86,19 +95,21 @@ int table_ternary_set(struct table_ternary *t,
 
 	if (!ternary_form(t, rule, &f))
 		return -EINVAL;
-	old = ternary_named(t, &f);
-	if (old != TERNARY_NONE && !ternary_is_current(t, old))
-		old = TERNARY_NONE;
+	old = ternary_current(t, &f);
 	if (old == TERNARY_NONE && t->n_used == t->n_max)
 		return -ENOSPC;
 	err = place_for(t, &f, old, &at);
 	if (err)
 		return err;
 	entry = rule_new(t, &f, value, &at, SLUICE_ENTRY_LIVE);
+	if (old != TERNARY_NONE || ternary_dying(t, &f) != TERNARY_NONE)
+		ternary_changed(
+			t); /* [ternary-change] before the old ones go */
 	if (old != TERNARY_NONE)
 		ternary_kill(t, old);
 	else
 		ternary_set_n_used(t, t->n_used + 1);
+	kill_dying(t, &f);
 	if (number)
 		*number = entry;
 	return 0;
@@ -107,8 +118,13 @@ int table_ternary_set(struct table_ternary *t,
 bool table_ternary_del(struct table_ternary *t,
 		       const struct table_ternary_rule *rule)
 {
-	uint32_t entry = table_ternary_find(t, rule);
+	struct ternary_form f;
+	uint32_t entry;
 
+	if (!ternary_form(t, rule, &f))
+		return false;
+	entry = ternary_current(t, &f);
+	kill_dying(t, &f);
 	if (entry == TERNARY_NONE)
 		return false;
 	ternary_kill(t, entry);
@@ -156,11 +172,16 @@ static void head_to(struct table_ternary *t, uint32_t entry,
 	ternary_put(&r->head, sluice_head_to(r->head, state, version));
 }
 
-/* May a set do this with the entry of that name, which may be NONE? */
-static int may_change(const struct table_ternary *t, uint32_t old,
-		      enum change_kind kind, uint32_t version, struct why *why)
+/* May a set do this with the rule of that form? */
+static int may_change(const struct table_ternary *t,
+		      const struct ternary_form *f, enum change_kind kind,
+		      uint32_t version, struct why *why)
 {
+	uint32_t old = ternary_dying(t, f);
 	uint64_t head;
+
+	if (old == TERNARY_NONE)
+		old = ternary_current(t, f);
 
 	if (old == TERNARY_NONE)
 		return kind != CHANGE_DEL
@@ -183,7 +204,7 @@ static int prepare_rule(struct table_ternary *t, const struct ternary_form *f,
 			const struct change_item *item, uint32_t version,
 			struct change_step *out)
 {
-	uint32_t old = ternary_named(t, f);
+	uint32_t old = ternary_current(t, f);
 	uint32_t born = TERNARY_NONE;
 
 	if (item->kind != CHANGE_DEL) {
@@ -218,7 +239,7 @@ static int prepare(struct change_table *c, const struct change_item *item,
 		return why_say(why, -EINVAL,
 			       "the rule looks at more than %u words",
 			       t->view.n_words);
-	err = may_change(t, ternary_named(t, &f), item->kind, version, why);
+	err = may_change(t, &f, item->kind, version, why);
 	if (err)
 		return err;
 	err = prepare_rule(t, &f, item, version, out);
@@ -251,8 +272,10 @@ static void settle(struct change_table *c, const struct change_step *s)
 
 	if (born != TERNARY_NONE)
 		head_to(t, born, SLUICE_ENTRY_LIVE, 0);
-	if (old != TERNARY_NONE)
-		ternary_kill(t, old);
+	if (old == TERNARY_NONE)
+		return;
+	ternary_changed(t); /* [ternary-change] before the old one goes */
+	ternary_kill(t, old);
 }
 
 const struct change_table_ops ternary_change_ops = {

@@ -72,20 +72,26 @@ static bool is_of(const struct table_ternary *t, uint32_t entry,
 		       2 * f->n_words * sizeof(f->pairs[0]));
 }
 
-uint32_t ternary_named(const struct table_ternary *t,
+static uint32_t named(const struct table_ternary *t,
+		      const struct ternary_form *f, bool is_current)
+{
+	for (uint32_t e = t->names[f->name & (t->n_names - 1)];
+	     e != TERNARY_NONE; e = t->own[e].name_next)
+		if (is_of(t, e, f) && ternary_is_current(t, e) == is_current)
+			return e;
+	return TERNARY_NONE;
+}
+
+uint32_t ternary_current(const struct table_ternary *t,
+			 const struct ternary_form *f)
+{
+	return named(t, f, true);
+}
+
+uint32_t ternary_dying(const struct table_ternary *t,
 		       const struct ternary_form *f)
 {
-	uint32_t dying = TERNARY_NONE;
-
-	for (uint32_t e = t->names[f->name & (t->n_names - 1)];
-	     e != TERNARY_NONE; e = t->own[e].name_next) {
-		if (!is_of(t, e, f))
-			continue;
-		if (ternary_is_current(t, e))
-			return e;
-		dying = e;
-	}
-	return dying;
+	return named(t, f, false);
 }
 
 void ternary_name_add(struct table_ternary *t, uint32_t entry, uint32_t name)

@@ -225,11 +225,12 @@ static inline bool found_ok(const struct fixture *f, const uint64_t *key,
 	       *(uint64_t *)sluice_rule_value(rule) == f->rules[at].value;
 }
 
-static inline bool find_ok(const struct fixture *f, const uint64_t *key)
+static inline bool find_ok(const struct fixture *f, const uint64_t *key,
+			   uint32_t version)
 {
 	struct sluice_rule *rule = NULL;
 	enum sluice_found found =
-		sluice_ternary_find(table_ternary_view(f->table), key, 1,
+		sluice_ternary_find(table_ternary_view(f->table), key, version,
 				    &rule);
 
 	return found_ok(f, key, found, rule);

@@ -10,14 +10,9 @@ uint32_t table_ternary_find(const struct table_ternary *t,
 			    const struct table_ternary_rule *rule)
 {
 	struct ternary_form f;
-	uint32_t entry;
 
-	if (!ternary_form(t, rule, &f))
-		return TERNARY_NONE;
-	entry = ternary_named(t, &f);
-	return entry != TERNARY_NONE && ternary_is_current(t, entry)
-		       ? entry
-		       : TERNARY_NONE;
+	return ternary_form(t, rule, &f) ? ternary_current(t, &f)
+					 : TERNARY_NONE;
 }
 
 struct sluice_rule *table_ternary_at(const struct table_ternary *t,
@@ -69,6 +64,6 @@ void table_ternary_reclaim(struct table_ternary *t, uint64_t mark)
 	if (mark <= t->spare.freed || mark > t->spare.rested)
 		return;
 	/* [ternary-change] before any of them is written again */
-	ternary_put(&t->shared->n_changes, ++t->n_changes);
+	ternary_changed(t);
 	t->spare.freed = mark;
 }

@@ -147,6 +147,12 @@ static inline bool ternary_is_current(const struct table_ternary *t,
 	return state == SLUICE_ENTRY_LIVE || state == SLUICE_ENTRY_BORN;
 }
 
+/* [ternary-change]: what was stored before is to be seen before what comes. */
+static inline void ternary_changed(struct table_ternary *t)
+{
+	ternary_put(&t->shared->n_changes, ++t->n_changes);
+}
+
 static inline void ternary_set_n_used(struct table_ternary *t, uint32_t n)
 {
 	t->n_used = n;
@@ -164,8 +170,10 @@ bool ternary_form(const struct table_ternary *t,
 void ternary_form_of(const struct table_ternary *t, uint32_t entry,
 		     uint64_t *key, uint64_t *mask, struct ternary_form *out);
 
-/* The entry of that form which is current or, else, which dies; or NONE. */
-uint32_t ternary_named(const struct table_ternary *t,
+/* The entry of that form which is current, or the one that dies; or NONE. */
+uint32_t ternary_current(const struct table_ternary *t,
+			 const struct ternary_form *f);
+uint32_t ternary_dying(const struct table_ternary *t,
 		       const struct ternary_form *f);
 
 bool ternary_has_spare(const struct table_ternary *t);
