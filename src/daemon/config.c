@@ -125,6 +125,23 @@ static uint32_t number_of(const struct lyd_node *leaf)
 	return (uint32_t)strtoul(lyd_get_value(leaf), NULL, 10);
 }
 
+/* Takes a member that says where the memory is, if it is one. */
+static int region_take(const struct lyd_node *node,
+		       const struct json_text *from, struct config *out,
+		       struct why *why)
+{
+	const char *name = node->schema->name;
+
+	if (strcmp(name, "region-file") == 0)
+		out->region = CONFIG_REGION_FILE;
+	else if (strcmp(name, "region-dax") == 0)
+		out->region = CONFIG_REGION_DAX;
+	else
+		return 0;
+	return text_take(node, from, out->region_path, sizeof(out->region_path),
+			 why);
+}
+
 static int switch_take(const struct lyd_node *sw, const struct json_text *from,
 		       struct config *out, struct why *why)
 {
@@ -155,6 +172,8 @@ static int switch_take(const struct lyd_node *sw, const struct json_text *from,
 		else if (strcmp(name, "port") == 0)
 			err = port_take(node, from, &out->ports[out->n_ports++],
 					why);
+		else
+			err = region_take(node, from, out, why);
 		if (err)
 			return err;
 	}

@@ -48,6 +48,13 @@ enum config_access {
 	CONFIG_ACCESS_XSK,    /* AF_XDP */
 };
 
+/* Where the switch's memory is. */
+enum config_region {
+	CONFIG_REGION_AUTO, /* xdp: a BPF arena; poll: a memfd */
+	CONFIG_REGION_FILE,
+	CONFIG_REGION_DAX, /* a device-DAX character device */
+};
+
 struct config_port {
 	char name[SLUICE_PORT_NAME_LEN]; /* unique */
 	enum config_port_kind kind;
@@ -64,7 +71,9 @@ struct config {
 	uint32_t flow_idle_s; /* at least 1 */
 	uint32_t mac_age_s;   /* at least 1 */
 	bool huge_pages;      /* wanted where there are any */
-	uint32_t n_ports;     /* may be 0 */
+	enum config_region region;
+	char region_path[SLUICE_PORT_ARG_LEN];	    /* file, DAX; absolute */
+	uint32_t n_ports;			    /* may be 0 */
 	struct config_port ports[CONFIG_PORTS_MAX]; /* in the file's order */
 };
 

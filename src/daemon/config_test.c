@@ -215,7 +215,7 @@ static void members_that_are_missing_or_unknown(void)
 	REFUSED(SW(",\n\n\"zzzzzz\":3"),
 		"f:3: /sluice:switch/zzzzzz: there is no such member; there "
 		"are name, engine, max-flows, max-macs, flow-idle-timeout, "
-		"mac-ageing-time, huge-pages, port");
+		"mac-ageing-time, huge-pages, region-file, region-dax, port");
 	REFUSED(SW(",\"@name\":{\"x:y\":2}"),
 		"f:1: /sluice:switch/name: \"d\": Prefix \"x\" of the metadata "
 		"\"y\" does not match any module in the context");
@@ -277,6 +277,14 @@ static void what_no_engine_can_do(void)
 		"f:1: /sluice:switch/engine: \"xdp\": engine xdp forwards "
 		"between network devices only: give every port the kind "
 		"netdev, or choose engine auto or poll");
+	REFUSED(SW(",\n\"region-file\":\"/dev/shm/x\",\n\"engine\":\"xdp\""),
+		"f:3: /sluice:switch/engine: \"xdp\": engine xdp reads its "
+		"memory in a BPF arena only: leave out \"region-file\" and "
+		"\"region-dax\", or choose engine poll");
+	REFUSED(SW(",\"engine\":\"xdp\",\"region-dax\":\"/dev/dax0.0\""),
+		"f:1: /sluice:switch/engine: \"xdp\": engine xdp reads its "
+		"memory in a BPF arena only: leave out \"region-file\" and "
+		"\"region-dax\", or choose engine poll");
 }
 
 static void the_wrong_shape(void)
@@ -398,6 +406,35 @@ static void what_is_not_said_has_a_default(void)
 	CHECK_EQ(conf.n_ports, 0);
 }
 
+static void where_the_memory_is(void)
+{
+	REFUSED(SW(",\n\"region-file\":\"x\""),
+		"f:2: /sluice:switch/region-file: \"x\": a path begins with "
+		"'/' "
+		"and has no control characters");
+	REFUSED(SW(",\n\"region-dax\":\"\""),
+		"f:2: /sluice:switch/region-dax: \"\": a path has 1 to 127 "
+		"characters");
+	REFUSED(SW(",\n\"region-file\":\"/x\",\n\"region-dax\":\"/y\""),
+		"f:3: /sluice:switch/region-dax: \"/y\": the switch's memory "
+		"lies in one place: give \"region-file\" or \"region-dax\"");
+	REFUSED(SW(",\"region-file\":7"),
+		"f:1: /sluice:switch/region-file: 7 is not a text in quotes");
+	if (!parsed("{\"sluice:switch\":{\"name\":\"x\"}}"))
+		return;
+	CHECK(conf.region == CONFIG_REGION_AUTO && !conf.region_path[0]);
+	if (!parsed("{\"sluice:switch\":{\"name\":\"x\","
+		    "\"region-file\":\"/dev/shm/a b\"}}"))
+		return;
+	CHECK(conf.region == CONFIG_REGION_FILE);
+	CHECK(strcmp(conf.region_path, "/dev/shm/a b") == 0);
+	if (!parsed("{\"sluice:switch\":{\"name\":\"x\","
+		    "\"region-dax\":\"/dev/dax0.0\"}}"))
+		return;
+	CHECK(conf.region == CONFIG_REGION_DAX);
+	CHECK(strcmp(conf.region_path, "/dev/dax0.0") == 0);
+}
+
 static void everything_that_is_said_arrives(void)
 {
 	if (!parsed("{\"sluice:switch\":{\"port\":["
@@ -470,7 +507,7 @@ static void files_that_cannot_be_read(void)
 
 static void the_examples_are_right(void)
 {
-	static const char *const names[] = {"two-hosts", "tap", "pcap"};
+	static const char *const names[] = {"two-hosts", "tap", "pcap", "file"};
 	const char *dir = getenv("SLUICE_EXAMPLES");
 	char path[4096];
 
@@ -551,6 +588,7 @@ int main(int argc, char **argv)
 	TEST(members_that_are_missing_or_unknown);
 	TEST(what_must_be_there_once);
 	TEST(what_no_engine_can_do);
+	TEST(where_the_memory_is);
 	TEST(the_wrong_shape);
 	TEST(no_json);
 	TEST(a_file_name_that_just_fits);

@@ -64,6 +64,11 @@ static int xdp_can_have(const struct config *config, struct why *why)
 			return why_say(why, -EOPNOTSUPP, "port %s is a %s",
 				       p->name, config_port_kind_name(p->kind));
 	}
+	if (config->region != CONFIG_REGION_AUTO)
+		return why_say(why, -EOPNOTSUPP,
+			       "the memory is to be in %s, and the kernel "
+			       "reads it in a BPF arena only",
+			       config->region_path);
 	return xdp_engine_available(why);
 }
 
@@ -149,12 +154,15 @@ enum sluice_port_kind engines_port_kind(enum sluice_engine_kind kind,
 						 : SLUICE_PORT_PACKET;
 }
 
-int engines_find_region(enum sluice_engine_kind kind, const char *name, int *fd,
-			struct why *why)
+int engines_find_region(enum sluice_engine_kind kind,
+			const struct config *config, int *fd, struct why *why)
 {
 	if (kind == SLUICE_ENGINE_XDP)
-		return xdp_engine_find(name, fd, why);
-	return poll_find(name, fd, why);
+		return xdp_engine_find(config->name, fd, why);
+	/* A sluice-poll that works in other memory is sent away later. */
+	if (config->region != CONFIG_REGION_AUTO)
+		return region_open_path(config->region_path, fd, why);
+	return poll_find(config->name, fd, why);
 }
 
 int engines_new_region(enum sluice_engine_kind kind,
@@ -163,6 +171,12 @@ int engines_new_region(enum sluice_engine_kind kind,
 {
 	if (kind == SLUICE_ENGINE_XDP)
 		return region_new_arena(config->name, len, out, why);
+	if (config->region == CONFIG_REGION_FILE)
+		return region_new_file(config->region_path, config->name, len,
+				       out, why);
+	if (config->region == CONFIG_REGION_DAX)
+		return region_new_dax(config->region_path, config->name, len,
+				      out, why);
 	return region_new_memfd(config->name, len, config->huge_pages, out,
 				why);
 }

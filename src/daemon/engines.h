@@ -39,13 +39,15 @@ enum sluice_port_kind engines_port_kind(enum sluice_engine_kind kind,
 
 /*
  * The region with which an engine of this kind still forwards for a switch of
- * that name, since its daemon left or died.
+ * that name, since its daemon left or died; or the one in the file or device
+ * that is configured.
  *
  * fd       the caller's
  * returns  0, -ENOENT, or why it cannot be had
  */
-int engines_find_region(enum sluice_engine_kind kind, const char *name, int *fd,
-			struct why *why) MUST_USE;
+int engines_find_region(enum sluice_engine_kind kind,
+			const struct config *config, int *fd, struct why *why)
+	MUST_USE;
 
 /* Makes an empty region as the engine needs it. */
 int engines_new_region(enum sluice_engine_kind kind,

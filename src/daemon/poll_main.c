@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -124,14 +126,38 @@ static int map_region(struct process *p, struct why *why)
 	return 0;
 }
 
-/* Readers and the next daemon find the memory through us. */
+/*
+ * A path to the memory: its own, if it is a file or device that has one and
+ * outlives us, else through us.
+ */
+static void path_of_region(const struct process *p, char to[PATH_MAX])
+{
+	char self[64];
+	struct stat ours, there;
+	ssize_t n;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", p->region_fd);
+	n = p->map.backing == SLUICE_BACKING_MEMFD
+		    ? -1
+		    : readlink(self, to, PATH_MAX - 1);
+	if (n > 0) {
+		to[n] = '\0';
+		if (!fstat(p->region_fd, &ours) && !stat(to, &there) &&
+		    ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+			return;
+	}
+	snprintf(to, PATH_MAX, "/proc/%d/fd/%d", (int)getpid(), p->region_fd);
+}
+
+/* Readers and the next daemon find the memory by it. */
 static int link_region(struct process *p, struct why *why)
 {
-	char path[RUNDIR_PATH_LEN + 16], next[RUNDIR_PATH_LEN + 16], to[64];
+	char path[RUNDIR_PATH_LEN + 16], next[RUNDIR_PATH_LEN + 16];
+	char to[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/region", p->dir);
 	snprintf(next, sizeof(next), "%s/region.new", p->dir);
-	snprintf(to, sizeof(to), "/proc/%d/fd/%d", (int)getpid(), p->region_fd);
+	path_of_region(p, to);
 	unlink(next);
 	if (symlink(to, next) != 0 || rename(next, path) != 0)
 		return why_say(why, -errno, "%s: %s", path, strerror(errno));

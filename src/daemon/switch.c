@@ -95,8 +95,11 @@ static void say_sizes(const struct vswitch *s, const struct config *config)
 	if (n_flows != config->max_flows || n_macs != config->max_macs)
 		log_warning(s->log,
 			    "tables stay as they are, %u flows and %u "
-			    "addresses, until the switch has been stopped",
-			    n_flows, n_macs);
+			    "addresses, until the switch has been stopped%s",
+			    n_flows, n_macs,
+			    config->region == CONFIG_REGION_AUTO
+				    ? ""
+				    : " and its memory been removed");
 }
 
 /* -ENOENT: there is none that can be adopted, so make one. */
@@ -106,7 +109,7 @@ static int adopt_region(struct vswitch *s, const struct config *config,
 	struct why reason = {0};
 	int fd, err;
 
-	err = engines_find_region(s->kind, config->name, &fd, &reason);
+	err = engines_find_region(s->kind, config, &fd, &reason);
 	if (err)
 		return -ENOENT;
 	err = region_adopt(fd, &s->region, &reason);
@@ -168,7 +171,7 @@ static void other_end(const struct vswitch *s, const struct config *config)
 	struct why why = {0};
 	int fd;
 
-	if (engines_find_region(kind, config->name, &fd, &why))
+	if (engines_find_region(kind, config, &fd, &why))
 		return;
 	if (region_adopt(fd, &region, &why)) {
 		close(fd);

@@ -28,6 +28,7 @@
 #define TIMEOUT_NS 10000000000ull
 
 static char dir[] = "/tmp/sluice-switch-XXXXXX";
+static char where[160]; /* the memory is; a member of the configuration */
 
 static const char *path(const char *name, const char *file)
 {
@@ -64,18 +65,19 @@ static void make_config(const char *name, const char *in_file,
 
 	snprintf(text, sizeof(text),
 		 "{\"sluice:switch\": {\"name\": \"%s\", \"engine\": \"poll\", "
-		 "\"max-flows\": 1000, \"huge-pages\": false, \"port\": ["
+		 "\"max-flows\": 1000, \"huge-pages\": false, %s\"port\": ["
 		 "{\"name\": \"in\", \"kind\": \"pcap\", \"device\": \"%s\"}, "
 		 "{\"name\": \"%s\", \"kind\": \"pcap\", \"output\": \"%s\"}"
 		 "]}}",
-		 name, path(name, in_file), out_name, path(name, out_name));
+		 name, where, path(name, in_file), out_name,
+		 path(name, out_name));
 	if (config_parse(text, strlen(text), name, out, &why))
 		printf("# %s\n", why.text);
 	CHECK_EQ(why.err, 0);
 }
 
-static struct vswitch *open_switch(const char *name, const char *in_file,
-				   const char *out_name)
+static struct vswitch *try_switch(const char *name, const char *in_file,
+				  const char *out_name)
 {
 	struct config *config = malloc(sizeof(*config));
 	struct vswitch *s = NULL;
@@ -84,8 +86,16 @@ static struct vswitch *open_switch(const char *name, const char *in_file,
 	make_config(name, in_file, out_name, config);
 	if (switch_open(config, NULL, clock_now_ns(), &s, &why))
 		printf("# %s\n", why.text);
-	CHECK(s != NULL);
 	free(config);
+	return s;
+}
+
+static struct vswitch *open_switch(const char *name, const char *in_file,
+				   const char *out_name)
+{
+	struct vswitch *s = try_switch(name, in_file, out_name);
+
+	CHECK(s != NULL);
 	return s;
 }
 
@@ -213,6 +223,45 @@ static void a_successor_has_other_ports(void)
 	switch_close(s[0], false);
 }
 
+static uint64_t received(const char *name)
+{
+	struct sluice_port_stats in;
+	struct sluice_reader r;
+
+	CHECK_EQ(sluice_reader_open(name, &r, NULL), 0);
+	CHECK_EQ(r.region->backing, SLUICE_BACKING_FILE);
+	sluice_reader_stats(&r, 1, &in);
+	sluice_reader_close(&r);
+	return in.rx_packets;
+}
+
+static void memory_in_a_file_stays(void)
+{
+	const char *const names[2] = {"five", "five"};
+	struct vswitch *s[2];
+	struct stat st;
+
+	snprintf(where, sizeof(where), "\"region-file\": \"%s\", ",
+		 path("five", "memory"));
+	write_frames(path("five", "in.pcap"));
+	s[0] = s[1] = open_switch("five", "in.pcap", "out");
+	if (s[0]) {
+		serve(s, names);
+		CHECK_EQ(received("five"), N_FRAMES);
+		CHECK(!stat(path("five", "memory"), &st));
+		/* It ends in order; all that it knew is there the next time. */
+		switch_close(s[0], false);
+		s[0] = open_switch("five", "in.pcap", "out");
+		CHECK(received("five") >= N_FRAMES);
+		CHECK_EQ(n_macs("five"), 1);
+		switch_close(s[0], false);
+	}
+	/* Others may write it now. */
+	CHECK(!chmod(path("five", "memory"), 0666));
+	CHECK(!try_switch("five", "in.pcap", "out"));
+	where[0] = '\0';
+}
+
 static void one_daemon_for_a_name(void)
 {
 	struct pidfile a, b;
@@ -242,6 +291,7 @@ int main(int argc, char **argv)
 	must(!setenv("SLUICE_RUN_DIR", dir, 1));
 	TEST(two_switches_in_one_process);
 	TEST(a_successor_has_other_ports);
+	TEST(memory_in_a_file_stays);
 	TEST(one_daemon_for_a_name);
 	must(!nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS));
 	return test_done();

@@ -215,6 +215,10 @@ int state_adopt(struct region *region, struct state *out, struct why *why)
 	uint32_t n_lanes = lanes_of(region);
 	int err;
 
+	if (region->is_rebooted)
+		return why_say(why, -ESTALE,
+			       "the machine has been started anew, and times "
+			       "in the tables are since the former start");
 	err = arrays_find(&s, n_lanes, why);
 	if (err)
 		return err;

@@ -57,6 +57,7 @@ int state_new(struct region *region, const struct state_conf *conf,
  * returns  0
  *          -ENOENT   a table is missing: the daemon died while making them
  *          -EINVAL   a table has another shape
+ *          -ESTALE   it is from before the machine was started
  *          -ENOMEM
  */
 int state_adopt(struct region *region, struct state *out, struct why *why)
