@@ -251,6 +251,7 @@ static int check_table(const uint8_t *mem, struct region_shape *s, uint32_t i,
 	struct sluice_table_desc *d = &s->tables[i];
 	struct sluice_counter_view counters;
 	struct sluice_ternary_view rules;
+	struct sluice_prefix_view prefixes;
 	int err;
 
 	take(d, mem + SLUICE_DIR_OFF + i * sizeof(*d), sizeof(*d));
@@ -267,6 +268,8 @@ static int check_table(const uint8_t *mem, struct region_shape *s, uint32_t i,
 		return region_check_counter(mem, d, &counters, why);
 	if (d->alg == SLUICE_ALG_TERNARY)
 		return region_check_ternary(mem, d, &rules, why);
+	if (d->alg == SLUICE_ALG_PREFIX)
+		return region_check_prefix(mem, d, &prefixes, why);
 	return region_say(why, -ENOTSUP,
 			  "table '%s' uses algorithm %u, which this program "
 			  "does not know",

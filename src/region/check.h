@@ -13,6 +13,7 @@
 #include "base/annotate.h"
 #include "sluice/counter.h"
 #include "sluice/heap.h"
+#include "sluice/prefix.h"
 #include "sluice/reader.h"
 #include "sluice/ternary.h"
 
@@ -32,6 +33,10 @@ int region_shape_check(const void *mem, uint64_t len, struct region_shape *out,
 
 int region_check_heap(const uint8_t *mem, const struct sluice_table_desc *d,
 		      struct sluice_heap_view *out, struct sluice_why *why)
+	MUST_USE;
+
+int region_check_prefix(const uint8_t *mem, const struct sluice_table_desc *d,
+			struct sluice_prefix_view *out, struct sluice_why *why)
 	MUST_USE;
 
 int region_check_counter(const uint8_t *mem, const struct sluice_table_desc *d,

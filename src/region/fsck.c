@@ -21,7 +21,7 @@ static const struct {
 	[SLUICE_ALG_CUCKOO8] = {"cuckoo8", region_fsck_exact},
 	[SLUICE_ALG_MASKED] = {"masked", NULL},
 	[SLUICE_ALG_TERNARY] = {"ternary", region_fsck_ternary},
-	[SLUICE_ALG_PREFIX] = {"prefix", NULL},
+	[SLUICE_ALG_PREFIX] = {"prefix", region_fsck_prefix},
 	[SLUICE_ALG_COUNTER] = {"counter", region_fsck_counter},
 	[SLUICE_ALG_HEAP] = {"heap", NULL},
 };

@@ -2,7 +2,7 @@
 /*
  * Tests of table/prefix: its edges, and random operations against a twin.
  */
-#include "table/prefix_fake.h"
+#include "table/prefix_twin_fake.h"
 
 #include <errno.h>
 
@@ -204,6 +204,7 @@ static void is_like_twin(const struct fixture *f, struct twin *t, struct rng *r)
 
 		CHECK_EQ(value_at(f, n), e->value);
 	}
+	CHECK_EQ(n_faults(f), 0);
 	n_seen = 0;
 	table_prefix_each(f->table, count, NULL);
 	CHECK_EQ(n_seen, t->n);
@@ -377,6 +378,7 @@ static void sets_agree_with_their_twins_of(const struct shape *shape)
 			single_op(&f, &now, &next, &r);
 		CHECK_EQ(n_wrong_at(&f, &now, &r, 128, version), 0);
 		CHECK_EQ(n_wrong_at(&f, &next, &r, 128, version + 1), 0);
+		CHECK_EQ(n_faults(&f), 0);
 		if (last.n) { /* older sets settle under it */
 			settle(&f, &last);
 			last.n = 0;
@@ -402,6 +404,7 @@ static void sets_agree_with_their_twins_of(const struct shape *shape)
 			}
 			CHECK_EQ(n_wrong(&f, &now, &r, 128), 0);
 		}
+		CHECK_EQ(n_faults(&f), 0);
 		reclaim_all(&f);
 	}
 	settle(&f, &last);
