@@ -29,8 +29,8 @@
 
 #define PAIRS_GROUPS 48u
 #define PAIRS_KEYS 8u /* of a group */
-#define PAIRS_N_MAX 3000u
-#define PAIRS_REST_MAX 60u /* wait rather than let more entries rest */
+#define PAIRS_N_MAX 6000u
+#define PAIRS_REST_MAX 220u /* wait rather than let more entries rest */
 #define PAIRS_FILL_MAX (PAIRS_N_MAX - PAIRS_GROUPS * PAIRS_KEYS)
 #define PAIRS_KIND(table) (SLUICE_TABLE_OWN + (table))
 
@@ -211,6 +211,8 @@ static inline void pairs_init(struct pairs *p, struct region *region,
 	for (uint32_t group = 0; group < PAIRS_GROUPS; group++)
 		pairs_apply(p, group, false);
 	must(p->n_sets == PAIRS_GROUPS);
+	for (uint32_t i = 0; i < PAIRS_FILL_MAX; i++)
+		pairs_fill(p);
 	p->ticket = region_grace_start(grace, clock_now_ns());
 }
 
