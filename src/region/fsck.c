@@ -23,7 +23,7 @@ static const struct {
 	[SLUICE_ALG_TERNARY] = {"ternary", region_fsck_ternary},
 	[SLUICE_ALG_PREFIX] = {"prefix", region_fsck_prefix},
 	[SLUICE_ALG_COUNTER] = {"counter", region_fsck_counter},
-	[SLUICE_ALG_HEAP] = {"heap", NULL},
+	[SLUICE_ALG_HEAP] = {"heap", region_fsck_heap},
 };
 
 #define N_ALGS (sizeof(algs) / sizeof(algs[0]))
@@ -156,6 +156,8 @@ int sluice_fsck(const struct sluice_map *m, const struct sluice_fsck_conf *conf,
 		if (err)
 			return region_say(why, err, "no memory to check '%s'",
 					  f.out->desc.name);
+		if (f.out->desc.kind == SLUICE_TABLE_GROUPS)
+			region_fsck_groups(&f);
 		out->n_wrong += f.out->n_wrong;
 		out->n_left += f.out->n_left;
 	}

@@ -58,7 +58,11 @@ void fsck_left(struct fsck *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 int region_fsck_counter(struct fsck *f);
 int region_fsck_exact(struct fsck *f);
+int region_fsck_heap(struct fsck *f);
 int region_fsck_ternary(struct fsck *f);
 int region_fsck_prefix(struct fsck *f);
+
+/* What a table of groups says, beside that it is an exact table. */
+void region_fsck_groups(struct fsck *f);
 
 #endif
