@@ -127,7 +127,7 @@ static inline struct change_item shop_change(const struct shop *s,
 static inline int shop_apply(struct shop *s, const struct shop_item *items,
 			     uint32_t n, uint32_t *bad)
 {
-	struct change_item changes[SHOP_ITEMS_MAX];
+	struct change_item changes[SHOP_ITEMS_MAX] = {0};
 
 	must(n <= SHOP_ITEMS_MAX);
 	for (uint32_t i = 0; i < n; i++)
