@@ -56,7 +56,8 @@
 #include "sluice/version.h"
 
 #define SLUICE_MASKS_MAX 1024u /* besides the mask of all ones */
-#define SLUICE_MASK_EXACT 0u   /* number of the mask of all ones */
+#define SLUICE_MASKED_LANES_MAX 256u
+#define SLUICE_MASK_EXACT 0u /* number of the mask of all ones */
 #define SLUICE_MASKED_TAG_SHIFT 48
 #define SLUICE_MASKED_KEY_BITS ((1ull << SLUICE_MASKED_TAG_SHIFT) - 1)
 #define SLUICE_MASKED_SKIP 0xffffu /* of a step's upper half */
@@ -119,22 +120,30 @@ SLUICE_INLINE uint32_t sluice_masked_lane_len(uint32_t n_masks)
 	return (n_masks + 7) & ~7u;
 }
 
+/* Takes the shape t of a table at mem, but for its exact table. */
+SLUICE_INLINE void sluice_masked_view_at(struct sluice_masked_view *v,
+					 const struct sluice_masked *t,
+					 const uint8_t *mem)
+{
+	v->table = (const struct sluice_masked *)mem;
+	v->records = (const struct sluice_mask *)(mem + t->records_off);
+	v->orders = (const uint64_t *)(mem + t->orders_off);
+	v->filter = (const uint64_t *)(mem + t->filter_off);
+	v->lanes = (uint64_t *)((uintptr_t)mem + t->hits_off);
+	v->hits = NULL;
+	v->n_masks = t->n_masks;
+	v->n_records = t->n_masks + t->n_groups;
+	v->n_filter = t->n_filter;
+	v->n_lanes = t->n_lanes;
+}
+
 /* Takes the shape of t, which the caller has checked or made itself. */
 SLUICE_INLINE void sluice_masked_view_init(struct sluice_masked_view *v,
 					   struct sluice_masked *t)
 {
 	uint8_t *mem = (uint8_t *)t;
 
-	v->table = t;
-	v->records = (const struct sluice_mask *)(mem + t->records_off);
-	v->orders = (const uint64_t *)(mem + t->orders_off);
-	v->filter = (const uint64_t *)(mem + t->filter_off);
-	v->lanes = (uint64_t *)(mem + t->hits_off);
-	v->hits = NULL;
-	v->n_masks = t->n_masks;
-	v->n_records = t->n_masks + t->n_groups;
-	v->n_filter = t->n_filter;
-	v->n_lanes = t->n_lanes;
+	sluice_masked_view_at(v, t, mem);
 	sluice_exact_view_init(&v->exact,
 			       (struct sluice_exact *)(mem + t->exact_off));
 }

@@ -181,7 +181,7 @@ static int check_exact_shape(const struct sluice_table_desc *d,
 	return 0;
 }
 
-static int check_exact(const uint8_t *mem, const struct sluice_table_desc *d,
+int region_check_exact(const uint8_t *mem, const struct sluice_table_desc *d,
 		       struct sluice_exact_view *out, struct sluice_why *why)
 {
 	struct sluice_exact x;
@@ -249,6 +249,7 @@ static int check_table(const uint8_t *mem, struct region_shape *s, uint32_t i,
 		       struct sluice_why *why)
 {
 	struct sluice_table_desc *d = &s->tables[i];
+	struct sluice_masked_view masked = {0};
 	struct sluice_counter_view counters;
 	struct sluice_ternary_view rules;
 	struct sluice_prefix_view prefixes;
@@ -261,7 +262,12 @@ static int check_table(const uint8_t *mem, struct region_shape *s, uint32_t i,
 	if (d->alg == SLUICE_ALG_ARRAY)
 		return check_array(d, why);
 	if (d->alg == SLUICE_ALG_CUCKOO8)
-		return check_exact(mem, d, &s->views[i], why);
+		return region_check_exact(mem, d, &s->views[i], why);
+	if (d->alg == SLUICE_ALG_MASKED) {
+		err = region_check_masked(mem, d, &masked, why);
+		s->views[i] = masked.exact;
+		return err;
+	}
 	if (d->alg == SLUICE_ALG_HEAP && d->kind == SLUICE_TABLE_HEAP)
 		return region_check_heap(mem, d, &s->heap, why);
 	if (d->alg == SLUICE_ALG_COUNTER)

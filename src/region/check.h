@@ -14,6 +14,7 @@
 #include "sluice/counter.h"
 #include "sluice/heap.h"
 #include "sluice/prefix.h"
+#include "sluice/masked.h"
 #include "sluice/reader.h"
 #include "sluice/ternary.h"
 
@@ -21,7 +22,7 @@ struct region_shape {
 	struct sluice_region head;
 	uint32_t n_tables;
 	struct sluice_table_desc tables[SLUICE_TABLES_MAX];
-	struct sluice_exact_view views[SLUICE_TABLES_MAX]; /* cuckoo8 only */
+	struct sluice_exact_view views[SLUICE_TABLES_MAX]; /* cuckoo8, masked */
 	struct sluice_heap_view heap; /* n_pages 0: there is none */
 };
 
@@ -30,6 +31,14 @@ int region_shape_check(const void *mem, uint64_t len, struct region_shape *out,
 		       struct sluice_why *why) MUST_USE;
 
 /* ---- Shapes by algorithm; each fills out on success. ---- */
+
+int region_check_exact(const uint8_t *mem, const struct sluice_table_desc *d,
+		       struct sluice_exact_view *out, struct sluice_why *why)
+	MUST_USE;
+
+int region_check_masked(const uint8_t *mem, const struct sluice_table_desc *d,
+			struct sluice_masked_view *out, struct sluice_why *why)
+	MUST_USE;
 
 int region_check_heap(const uint8_t *mem, const struct sluice_table_desc *d,
 		      struct sluice_heap_view *out, struct sluice_why *why)

@@ -75,7 +75,7 @@ static bool conf_ok(const struct table_masked_conf *c)
 
 	return table_exact_len(&exact) && c->n_masks_max >= 1 &&
 	       c->n_masks_max <= SLUICE_MASKS_MAX && c->n_lanes >= 1 &&
-	       c->n_lanes <= TABLE_MASKED_LANES_MAX;
+	       c->n_lanes <= SLUICE_MASKED_LANES_MAX;
 }
 
 uint64_t table_masked_len(const struct table_masked_conf *conf)

@@ -34,7 +34,6 @@
 #include "table/change.h"
 
 #define TABLE_MASKED_MASKS 64u /* usual n_masks_max */
-#define TABLE_MASKED_LANES_MAX 256u
 
 struct table_masked_conf {
 	const char *name;
