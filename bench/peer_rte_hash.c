@@ -9,6 +9,7 @@
 #include "bench/peer_rte_hash.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <rte_eal.h>
@@ -43,8 +44,10 @@ bool peer_start(bool huge)
 
 struct peer *peer_new(uint32_t n, uint32_t key_len)
 {
+	static uint32_t n_made;
+	char name[RTE_HASH_NAMESIZE];
 	struct rte_hash_parameters conf = {
-		.name = "peer",
+		.name = name,
 		.entries = n,
 		.key_len = key_len,
 		.extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF,
@@ -54,6 +57,7 @@ struct peer *peer_new(uint32_t n, uint32_t key_len)
 	if (!p)
 		return NULL;
 	p->key_len = key_len;
+	snprintf(name, sizeof(name), "peer%u", n_made++);
 	p->hash = rte_hash_create(&conf);
 	if (!p->hash) {
 		free(p);
@@ -81,7 +85,8 @@ uint32_t peer_add(struct peer *p, const void *keys, uint32_t n)
 	return n_ok;
 }
 
-uint32_t peer_find(struct peer *p, const void *keys, uint32_t n, uint64_t *sum)
+uint64_t peer_find_bits(struct peer *p, const void *keys, uint32_t n,
+			uint64_t *sum)
 {
 	const void *each[PEER_BULK_MAX];
 	void *data[PEER_BULK_MAX];
@@ -92,7 +97,12 @@ uint32_t peer_find(struct peer *p, const void *keys, uint32_t n, uint64_t *sum)
 	rte_hash_lookup_bulk_data(p->hash, each, n, &hits, data);
 	for (uint32_t i = 0; i < n; i++)
 		*sum += hits >> i & 1 ? (uintptr_t)data[i] : 0;
-	return (uint32_t)__builtin_popcountll(hits);
+	return hits;
+}
+
+uint32_t peer_find(struct peer *p, const void *keys, uint32_t n, uint64_t *sum)
+{
+	return (uint32_t)__builtin_popcountll(peer_find_bits(p, keys, n, sum));
 }
 
 uint32_t peer_del(struct peer *p, const void *keys, uint32_t n)

@@ -30,6 +30,10 @@ void peer_free(struct peer *p);
  */
 uint32_t peer_add(struct peer *p, const void *keys, uint32_t n);
 uint32_t peer_find(struct peer *p, const void *keys, uint32_t n, uint64_t *sum);
+
+/* As peer_find(); bit i: key i was found. */
+uint64_t peer_find_bits(struct peer *p, const void *keys, uint32_t n,
+			uint64_t *sum);
 uint32_t peer_del(struct peer *p, const void *keys, uint32_t n);
 
 #endif

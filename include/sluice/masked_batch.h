@@ -16,30 +16,6 @@
 #include "sluice/masked_find.h"
 #include "sluice/masked_probe.h"
 
-#define SLUICE_MASKED_FULL_ 24u /* the queue is looked through at the latest */
-#define SLUICE_MASKED_PAUSE_ 8u /* or after so many steps */
-
-SLUICE_INLINE void sluice_masked_queue_(struct sluice_masked_batch_ *b,
-					uint32_t number, uint32_t keys)
-{
-	const struct sluice_exact_view *x = &b->v->exact;
-
-	b->queued |= keys;
-	for (; keys; keys &= keys - 1) {
-		uint32_t i = (uint32_t)__builtin_ctz(keys);
-		uint32_t hash = b->hashes[i];
-
-		b->queue[b->n_queue].hash = hash;
-		b->queue[b->n_queue].number = (uint16_t)number;
-		b->queue[b->n_queue].key = (uint8_t)i;
-		b->n_queue++;
-		__builtin_prefetch(sluice_exact_bucket_(
-			x, sluice_exact_bucket1(hash, x->n_buckets)));
-		__builtin_prefetch(sluice_exact_bucket_(
-			x, sluice_exact_bucket2(hash, x->n_buckets)));
-	}
-}
-
 /* Who waits in the queue, and has a slot, leaves the walk. */
 SLUICE_INLINE void sluice_masked_drain_(struct sluice_masked_batch_ *b)
 {
@@ -80,42 +56,106 @@ SLUICE_INLINE void sluice_masked_drain_(struct sluice_masked_batch_ *b)
 	if (sluice_load64_relaxed(&x.table->n_changes) != before)
 		b->doubt |= none_of;
 	b->n_queue = 0;
-	b->queued = 0;
+}
+
+/*
+ * Asks the filter for the window. Who may have a flow goes to the queue, or into
+ * the group; who went to the queue the last time has had time to get there.
+ */
+SLUICE_INLINE void sluice_masked_flush_(struct sluice_masked_batch_ *b)
+{
+	const struct sluice_masked_view *v = b->v;
+	const struct sluice_exact_view *x = &v->exact;
+	uint32_t n = 0;
+
+	sluice_masked_drain_(b);
+	for (uint32_t j = 0; j < b->n_window; j++) {
+		const struct sluice_masked_probe_ p = b->window[j];
+		uint32_t pass = b->all | sluice_filter_has(v, p.hash);
+
+		if (p.number >= v->n_masks) {
+			b->groups[p.group].keys |= pass << p.key;
+			continue;
+		}
+		b->queue[n] = p;
+		n += pass & b->left >> p.key;
+	}
+	for (uint32_t j = 0; j < n; j++) {
+		uint32_t hash = b->queue[j].hash;
+
+		__builtin_prefetch(sluice_exact_bucket_(
+			x, sluice_exact_bucket1(hash, x->n_buckets)));
+		__builtin_prefetch(sluice_exact_bucket_(
+			x, sluice_exact_bucket2(hash, x->n_buckets)));
+	}
+	b->n_queue = n;
+	b->n_window = 0;
+}
+
+/* Steps until the window is full; groups' members are left out. */
+SLUICE_INLINE uint32_t sluice_masked_fill_(struct sluice_masked_batch_ *b,
+					   uint32_t at, uint32_t n)
+{
+	const struct sluice_masked_view *v = b->v;
+
+	b->n_groups = 0;
+	while (at < n && b->n_window < SLUICE_MASKED_WINDOW_ &&
+	       b->n_groups < SLUICE_MASKED_WINDOW_) {
+		/* [masked-begun] */
+		uint64_t step = sluice_load64_acquire(&b->steps[at++]);
+		uint32_t number = (uint32_t)step;
+		uint32_t end = at;
+
+		if (number >= v->n_records)
+			continue;
+		sluice_masked_ask_(b, number, b->left);
+		if (number < v->n_masks)
+			continue;
+		end += (uint32_t)(step >> 32) & SLUICE_MASKED_SKIP;
+		end = end < n ? end : n;
+		b->groups[b->n_groups].at = at;
+		b->groups[b->n_groups].end = end;
+		b->groups[b->n_groups++].keys = 0;
+		at = end;
+	}
+	return at;
+}
+
+/* Asks for the members of a group. */
+SLUICE_INLINE void sluice_masked_open_(struct sluice_masked_batch_ *b,
+				       uint32_t group)
+{
+	uint32_t keys = b->groups[group].keys;
+
+	for (uint32_t at = b->groups[group].at; at < b->groups[group].end;
+	     at++) {
+		/* [masked-begun] */
+		uint64_t step = sluice_load64_acquire(&b->steps[at]);
+
+		if (!(keys & b->left))
+			return;
+		if ((uint32_t)step < b->v->n_masks)
+			sluice_masked_ask_(b, (uint32_t)step, keys & b->left);
+		if (b->n_window >= SLUICE_MASKED_WINDOW_)
+			sluice_masked_flush_(b);
+	}
 }
 
 /* Walks along the order; returns its number. */
 SLUICE_INLINE uint64_t sluice_masked_walk_batch_(struct sluice_masked_batch_ *b)
 {
-	const struct sluice_masked_view *v = b->v;
-	uint32_t n, end = 0, in_group = 0, since = 0;
 	uint64_t order;
-	const uint64_t *steps = sluice_masked_steps(v, &order, &n);
+	uint32_t at = 0, n;
 
-	for (uint32_t at = 0; at < n && b->left;) {
-		/* [masked-begun] */
-		uint64_t step = sluice_load64_acquire(&steps[at++]);
-		uint32_t number = (uint32_t)step;
-		uint32_t skip = (uint32_t)(step >> 32) & SLUICE_MASKED_SKIP;
-		uint32_t keys = at <= end ? b->left & in_group : b->left;
-
-		if (number >= v->n_records || !keys)
-			continue;
-		keys = sluice_masked_probe_(b, number, keys);
-		if (number >= v->n_masks) {
-			in_group = keys;
-			end = at + skip;
-			at = keys ? at : end;
-			continue;
-		}
-		if (keys)
-			sluice_masked_queue_(b, number, keys);
-		if (b->n_queue && (b->n_queue >= SLUICE_MASKED_FULL_ ||
-				   ++since >= SLUICE_MASKED_PAUSE_ ||
-				   !(b->left & ~b->queued))) {
-			sluice_masked_drain_(b);
-			since = 0;
-		}
+	b->steps = sluice_masked_steps(b->v, &order, &n);
+	b->all = n == 1;
+	while (at < n && b->left) {
+		at = sluice_masked_fill_(b, at, n);
+		sluice_masked_flush_(b);
+		for (uint32_t i = 0; i < b->n_groups; i++)
+			sluice_masked_open_(b, i);
 	}
+	sluice_masked_flush_(b);
 	sluice_masked_drain_(b);
 	return order;
 }
@@ -172,7 +212,7 @@ SLUICE_INLINE void sluice_masked_batch_(struct sluice_masked_batch_ *b,
 
 	b->key_len = key_len;
 	b->left = all;
-	b->doubt = b->queued = b->n_queue = 0;
+	b->doubt = b->n_queue = b->n_window = 0;
 	out->n = n;
 	out->yes = out->busy = 0;
 	for (uint32_t i = 0; i < n; i++)

@@ -12,26 +12,41 @@
 #include "sluice/exact_batch.h"
 #include "sluice/masked.h"
 
-#define SLUICE_MASKED_QUEUE_ 64u
+#define SLUICE_MASKED_WINDOW_ 64u /* probes that are asked together */
+#define SLUICE_MASKED_ROOM_ (SLUICE_MASKED_WINDOW_ + SLUICE_EXACT_BATCH)
+
+/* One key under one record. */
+struct sluice_masked_probe_ {
+	uint32_t hash;
+	uint16_t number; /* of the record */
+	uint8_t key;	 /* of the batch */
+	uint8_t group;	 /* of a group: which of b->groups */
+};
 
 /* A batch on its way; private to this header. */
 struct sluice_masked_batch_ {
 	const struct sluice_masked_view *v;
 	const uint64_t *keys;
+	const uint64_t *steps;
 	uint32_t key_len;
 	uint32_t version;
-	uint32_t left;	 /* bit i: key i walks */
-	uint32_t doubt;	 /* bit i: to be looked for alone */
-	uint32_t queued; /* bit i: key i waits in the queue */
+	uint32_t left;	/* bit i: key i walks */
+	uint32_t doubt; /* bit i: to be looked for alone */
+	uint32_t n_window;
 	uint32_t n_queue;
-	uint32_t hashes[SLUICE_EXACT_BATCH];  /* under the record at hand */
-	uint32_t numbers[SLUICE_EXACT_BATCH]; /* of the mask that was hit */
+	uint32_t n_groups;
+	bool all;			      /* the filter is not asked */
+	uint16_t numbers[SLUICE_EXACT_BATCH]; /* of the mask that was hit */
 	uint8_t *at[SLUICE_EXACT_BATCH];
+	/* Their words of the filter are on the way, or their buckets. */
+	struct sluice_masked_probe_ window[SLUICE_MASKED_ROOM_];
+	struct sluice_masked_probe_ queue[SLUICE_MASKED_ROOM_];
+	/* Groups that have been asked for. */
 	struct {
-		uint32_t hash;
-		uint16_t number;
-		uint8_t key;
-	} queue[SLUICE_MASKED_QUEUE_];
+		uint32_t at; /* their members' steps */
+		uint32_t end;
+		uint32_t keys; /* bit i: the filter let key i through */
+	} groups[SLUICE_MASKED_WINDOW_];
 };
 
 /* The words of a record that count, in one place. */
@@ -44,17 +59,19 @@ struct sluice_masked_words_ {
 };
 
 /*
- * Hashes keys under a record with n words, the last one besides, and asks the
- * filter. The same hash as sluice_exact_hash() of sluice_masked_key().
+ * Hashes keys under a record with n words, the last one besides, and asks for
+ * their words of the filter. The hash is sluice_exact_hash() of the key that
+ * sluice_masked_key() makes.
  */
-SLUICE_INLINE uint32_t
-sluice_masked_probe_n_(struct sluice_masked_batch_ *b,
-		       const struct sluice_masked_words_ *words, uint32_t n,
-		       uint64_t tag, uint32_t keys)
+SLUICE_INLINE void
+sluice_masked_ask_n_(struct sluice_masked_batch_ *b,
+		     const struct sluice_masked_words_ *words, uint32_t n,
+		     struct sluice_masked_probe_ probe, uint32_t keys)
 {
 	const struct sluice_masked_view *v = b->v;
+	struct sluice_masked_probe_ *to = &b->window[b->n_window];
+	uint64_t tag = sluice_masked_tag(probe.number);
 	uint32_t n_words = b->key_len / 8;
-	uint32_t pass = 0;
 
 	for (; keys; keys &= keys - 1) {
 		uint32_t i = (uint32_t)__builtin_ctz(keys);
@@ -69,19 +86,26 @@ sluice_masked_probe_n_(struct sluice_masked_batch_ *b,
 			h += (words->low[j] + (uint32_t)x) *
 			     (words->high[j] + (x >> 32));
 		}
-		b->hashes[i] = sluice_exact_mix(h);
-		pass |= (uint32_t)sluice_filter_has(v, b->hashes[i]) << i;
+		probe.hash = sluice_exact_mix(h);
+		probe.key = (uint8_t)i;
+		*to++ = probe;
+		__builtin_prefetch(
+			&v->filter[sluice_filter_at(probe.hash, v->n_filter,
+						    &x)]);
 	}
-	return pass;
+	b->n_window = (uint32_t)(to - b->window);
 }
 
-/* Which of these keys may have a flow under a record? Sets their hashes. */
-SLUICE_INLINE uint32_t sluice_masked_probe_(struct sluice_masked_batch_ *b,
-					    uint32_t number, uint32_t keys)
+/* Adds keys under a record to the window. */
+SLUICE_INLINE void sluice_masked_ask_(struct sluice_masked_batch_ *b,
+				      uint32_t number, uint32_t keys)
 {
 	const struct sluice_mask *record = &b->v->records[number];
 	const uint64_t *hash_keys = b->v->exact.table->hash_keys;
-	uint64_t tag = sluice_masked_tag(number);
+	struct sluice_masked_probe_ probe = {
+		.number = (uint16_t)number,
+		.group = (uint8_t)b->n_groups,
+	};
 	uint32_t last = b->key_len / 8 - 1;
 	struct sluice_masked_words_ words;
 	uint32_t n = 0;
@@ -106,21 +130,28 @@ SLUICE_INLINE uint32_t sluice_masked_probe_(struct sluice_masked_batch_ *b,
 			SLUICE_MASKED_KEY_BITS;
 	switch (n) {
 	case 0:
-		return sluice_masked_probe_n_(b, &words, 0, tag, keys);
+		sluice_masked_ask_n_(b, &words, 0, probe, keys);
+		break;
 	case 1:
-		return sluice_masked_probe_n_(b, &words, 1, tag, keys);
+		sluice_masked_ask_n_(b, &words, 1, probe, keys);
+		break;
 	case 2:
-		return sluice_masked_probe_n_(b, &words, 2, tag, keys);
+		sluice_masked_ask_n_(b, &words, 2, probe, keys);
+		break;
 	case 3:
-		return sluice_masked_probe_n_(b, &words, 3, tag, keys);
+		sluice_masked_ask_n_(b, &words, 3, probe, keys);
+		break;
 	case 4:
-		return sluice_masked_probe_n_(b, &words, 4, tag, keys);
+		sluice_masked_ask_n_(b, &words, 4, probe, keys);
+		break;
 	case 5:
-		return sluice_masked_probe_n_(b, &words, 5, tag, keys);
+		sluice_masked_ask_n_(b, &words, 5, probe, keys);
+		break;
 	case 6:
-		return sluice_masked_probe_n_(b, &words, 6, tag, keys);
+		sluice_masked_ask_n_(b, &words, 6, probe, keys);
+		break;
 	default:
-		return sluice_masked_probe_n_(b, &words, 7, tag, keys);
+		sluice_masked_ask_n_(b, &words, 7, probe, keys);
 	}
 }
 

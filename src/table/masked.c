@@ -284,6 +284,18 @@ uint32_t table_masked_n_masks(const struct table_masked *t)
 	return t->n_masks;
 }
 
+uint64_t table_masked_own_len(const struct table_masked *t)
+{
+	const struct sluice_exact_view *x = &t->view.exact;
+
+	return sizeof(*t) + t->view.n_records * sizeof(*t->records) +
+	       t->view.n_records * sizeof(*t->steps) +
+	       t->view.n_masks * sizeof(*t->ranks) + t->filter.n * 64ull +
+	       t->filter.n_heavy * sizeof(*t->filter.heavy) +
+	       /* Of the exact table: spare entries, and buckets visited. */
+	       x->n_entries * sizeof(uint32_t) + x->n_buckets / 8;
+}
+
 bool table_masked_mask(const struct table_masked *t, uint32_t number,
 		       struct table_masked_mask *out)
 {

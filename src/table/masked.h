@@ -104,6 +104,9 @@ uint32_t table_masked_n_masks(const struct table_masked *t);
 uint8_t *table_masked_find(struct table_masked *t,
 			   const struct table_masked_key *key);
 
+/* Bytes of the writer's own memory, the exact table's included. */
+uint64_t table_masked_own_len(const struct table_masked *t);
+
 /*
  * The mask of a number, from SLUICE_MASK_EXACT on. False: the number has none
  * now. Numbers are below table_masked_view()->n_masks.
