@@ -65,15 +65,9 @@
 /* A mask, or the bits that the masks of a group have in common. */
 struct sluice_mask {
 	/* Constant while an order in force names it. */
-	uint64_t used; /* bit i: word i is not zero; never the last */
-	uint64_t base; /* of the hash: what the words that are zero add */
 	uint64_t words[SLUICE_KEY_LEN_MAX / 8];
-
-	/* The writer writes, tools read. */
-	uint64_t n_flows; /* 0 for groups */
-	uint64_t pad[5];
 };
-_Static_assert(sizeof(struct sluice_mask) == 128, "ABI");
+_Static_assert(sizeof(struct sluice_mask) == 64, "ABI");
 
 /* Lies in the region. Offsets are from the start of this struct. */
 struct sluice_masked {
@@ -87,7 +81,8 @@ struct sluice_masked {
 	uint32_t hits_off;
 	uint32_t filter_off;
 	uint64_t exact_off;
-	uint64_t exact_len; /* bytes */
+	uint64_t exact_len;			      /* bytes */
+	uint64_t filter_keys[SLUICE_KEY_LEN_MAX / 8]; /* odd */
 
 	/* The writer writes, anyone reads. */
 	uint64_t order __attribute__((aligned(64))); /* [masked-order] */
@@ -180,23 +175,49 @@ SLUICE_INLINE void sluice_masked_key(const struct sluice_mask *record,
 	masked[key_len / 8 - 1] |= sluice_masked_tag(number);
 }
 
-/* Where in the filter the bits of a hash are: word and bits. */
-SLUICE_INLINE uint32_t sluice_filter_at(uint32_t hash, uint32_t n_filter,
-					uint64_t *bits)
+/*
+ * The hash of the filter, cheaper than that of the exact table: the key's words
+ * times secret odd numbers, and mixed once (Dietzfelbinger et al., "A reliable
+ * randomized algorithm for the closest-pair problem", 1997). number: as in
+ * sluice_masked_key(), whose key this is without building it.
+ */
+SLUICE_INLINE uint64_t sluice_filter_hash(const uint64_t *filter_keys,
+					  const struct sluice_mask *record,
+					  uint32_t number, const uint64_t *key,
+					  uint32_t key_len)
 {
-	uint64_t f = hash * 0x9e3779b97f4a7c15u;
+	uint32_t last = key_len / 8 - 1;
+	uint64_t h = (sluice_load64_acquire(&record->words[last]) & key[last] &
+		      SLUICE_MASKED_KEY_BITS) |
+		     sluice_masked_tag(number); /* [masked-begun] */
 
-	*bits = 1ull << (f & 63) | 1ull << (f >> 6 & 63);
-	return (uint32_t)(((f >> 32) * n_filter) >> 32);
+	h *= filter_keys[last];
+#pragma GCC unroll 8
+	for (uint32_t i = 0; i < last; i++)
+		/* [masked-begun] */
+		h += (key[i] & sluice_load64_acquire(&record->words[i])) *
+		     filter_keys[i];
+	h ^= h >> 32;
+	return h * 0x9e3779b97f4a7c15u;
+}
+
+/* Where in the filter the bits of a hash are: word and bits. */
+SLUICE_INLINE uint32_t sluice_filter_at(uint64_t hash, uint32_t n_filter)
+{
+	return (uint32_t)(((hash >> 32) * n_filter) >> 32);
+}
+
+SLUICE_INLINE uint64_t sluice_filter_bits(uint64_t hash)
+{
+	return 1ull << (hash >> 26 & 63) | 1ull << (hash >> 20 & 63);
 }
 
 SLUICE_INLINE bool sluice_filter_has(const struct sluice_masked_view *v,
-				     uint32_t hash)
+				     uint64_t hash)
 {
-	uint64_t bits;
-	uint32_t at = sluice_filter_at(hash, v->n_filter, &bits);
+	const uint64_t *at = &v->filter[sluice_filter_at(hash, v->n_filter)];
 
-	return !(bits & ~sluice_load64_relaxed(&v->filter[at]));
+	return !(sluice_filter_bits(hash) & ~sluice_load64_relaxed(at));
 }
 
 /* The order in force, its steps, and how many they are. */

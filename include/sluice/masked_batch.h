@@ -16,6 +16,27 @@
 #include "sluice/masked_find.h"
 #include "sluice/masked_probe.h"
 
+/* Hashes a key that may have a flow, and asks for its buckets. */
+SLUICE_INLINE void sluice_masked_fetch_(const struct sluice_masked_batch_ *b,
+					struct sluice_masked_probe_ *p)
+{
+	const struct sluice_exact_view *x = &b->v->exact;
+	uint64_t masked[SLUICE_KEY_LEN_MAX / 8];
+	uint32_t hash;
+
+	sluice_masked_key(&b->v->records[p->number], p->number,
+			  b->keys + (size_t)p->key * (b->key_len / 8),
+			  b->key_len, masked);
+	hash = sluice_exact_hash(x->table->hash_keys, masked, b->key_len);
+	p->hash = hash;
+	__builtin_prefetch(
+		sluice_exact_bucket_(x,
+				     sluice_exact_bucket1(hash, x->n_buckets)));
+	__builtin_prefetch(
+		sluice_exact_bucket_(x,
+				     sluice_exact_bucket2(hash, x->n_buckets)));
+}
+
 /* Who waits in the queue, and has a slot, leaves the walk. */
 SLUICE_INLINE void sluice_masked_drain_(struct sluice_masked_batch_ *b)
 {
@@ -26,7 +47,7 @@ SLUICE_INLINE void sluice_masked_drain_(struct sluice_masked_batch_ *b)
 
 	for (uint32_t j = 0; j < b->n_queue; j++) {
 		uint32_t i = b->queue[j].key;
-		uint32_t hash = b->queue[j].hash;
+		uint32_t hash = (uint32_t)b->queue[j].hash;
 		uint8_t *e;
 		bool none;
 
@@ -65,7 +86,6 @@ SLUICE_INLINE void sluice_masked_drain_(struct sluice_masked_batch_ *b)
 SLUICE_INLINE void sluice_masked_flush_(struct sluice_masked_batch_ *b)
 {
 	const struct sluice_masked_view *v = b->v;
-	const struct sluice_exact_view *x = &v->exact;
 	uint32_t n = 0;
 
 	sluice_masked_drain_(b);
@@ -80,14 +100,8 @@ SLUICE_INLINE void sluice_masked_flush_(struct sluice_masked_batch_ *b)
 		b->queue[n] = p;
 		n += pass & b->left >> p.key;
 	}
-	for (uint32_t j = 0; j < n; j++) {
-		uint32_t hash = b->queue[j].hash;
-
-		__builtin_prefetch(sluice_exact_bucket_(
-			x, sluice_exact_bucket1(hash, x->n_buckets)));
-		__builtin_prefetch(sluice_exact_bucket_(
-			x, sluice_exact_bucket2(hash, x->n_buckets)));
-	}
+	for (uint32_t j = 0; j < n; j++)
+		sluice_masked_fetch_(b, &b->queue[j]);
 	b->n_queue = n;
 	b->n_window = 0;
 }
@@ -108,7 +122,7 @@ SLUICE_INLINE uint32_t sluice_masked_fill_(struct sluice_masked_batch_ *b,
 
 		if (number >= v->n_records)
 			continue;
-		sluice_masked_ask_(b, number, b->left);
+		sluice_masked_ask_all_(b, number, b->left);
 		if (number < v->n_masks)
 			continue;
 		end += (uint32_t)(step >> 32) & SLUICE_MASKED_SKIP;
@@ -135,7 +149,8 @@ SLUICE_INLINE void sluice_masked_open_(struct sluice_masked_batch_ *b,
 		if (!(keys & b->left))
 			return;
 		if ((uint32_t)step < b->v->n_masks)
-			sluice_masked_ask_(b, (uint32_t)step, keys & b->left);
+			sluice_masked_ask_all_(b, (uint32_t)step,
+					       keys & b->left);
 		if (b->n_window >= SLUICE_MASKED_WINDOW_)
 			sluice_masked_flush_(b);
 	}

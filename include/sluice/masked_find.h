@@ -55,16 +55,19 @@ SLUICE_INLINE bool sluice_masked_step_(struct sluice_masked_walk *w,
 	number = (uint32_t)step;
 	if (number >= v->n_records)
 		return true;
-	sluice_masked_key(&v->records[number], number, w->key, key_len,
-			  w->masked);
-	want.hash = sluice_exact_hash(v->exact.table->hash_keys, w->masked,
-				      key_len);
-	if (!sluice_filter_has(v, want.hash)) {
+	if (!sluice_filter_has(v,
+			       sluice_filter_hash(v->table->filter_keys,
+						  &v->records[number], number,
+						  w->key, key_len))) {
 		w->at += (uint32_t)(step >> 32) & SLUICE_MASKED_SKIP;
 		return true;
 	}
 	if (number >= v->n_masks)
 		return true;
+	sluice_masked_key(&v->records[number], number, w->key, key_len,
+			  w->masked);
+	want.hash = sluice_exact_hash(v->exact.table->hash_keys, w->masked,
+				      key_len);
 	found = sluice_exact_find_want_(&v->exact, &want, &w->entry);
 	w->busy |= found == SLUICE_BUSY;
 	if (found != SLUICE_YES) {

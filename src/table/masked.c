@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rng.h"
+
 #define FILTER_BITS 8u	/* for a flow under its mask, and again for its group */
 #define GROUPS_FROM 16u /* n_masks_max below which groups save nothing */
 
@@ -90,6 +92,7 @@ uint64_t table_masked_len(const struct table_masked_conf *conf)
 
 static void shape(struct sluice_masked *s, const struct table_masked_conf *c)
 {
+	struct rng rng = rng_of(c->seed ^ 0x6d61736b6564ull);
 	struct layout l;
 
 	layout_of(c, &l);
@@ -103,6 +106,8 @@ static void shape(struct sluice_masked *s, const struct table_masked_conf *c)
 	s->filter_off = (uint32_t)l.filter_off;
 	s->exact_off = l.exact_off;
 	s->exact_len = l.exact_len;
+	for (uint32_t i = 0; i < SLUICE_KEY_LEN_MAX / 8; i++)
+		s->filter_keys[i] = rng_next(&rng) | 1;
 }
 
 /* Could we have made a table of this shape for this descriptor? */
@@ -124,7 +129,7 @@ static bool shape_ok(const struct sluice_masked *s,
 	    !d->len)
 		return false;
 	shape(&want, &c);
-	return !memcmp(&want, s, offsetof(struct sluice_masked, order));
+	return !memcmp(&want, s, offsetof(struct sluice_masked, filter_keys));
 }
 
 /* The writer's own part; exact is there already and goes with it. */

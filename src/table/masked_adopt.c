@@ -27,16 +27,6 @@ static void read_words(const struct table_masked *t, uint32_t number,
 	out[n_words - 1] &= SLUICE_MASKED_KEY_BITS;
 }
 
-/* Is a group's record what it should be? */
-static bool is_whole(const struct table_masked *t, uint32_t number)
-{
-	const struct sluice_mask *r = &t->view.records[number];
-	struct sluice_mask want;
-
-	masked_record(t, t->records[number].words, &want);
-	return !memcmp(r, &want, offsetof(struct sluice_mask, n_flows));
-}
-
 /* Groups of the order that readers use now; others' records may be written. */
 static void read_order(struct table_masked *t)
 {
@@ -53,9 +43,6 @@ static void read_order(struct table_masked *t)
 		g = &t->records[number];
 		read_words(t, number, g->words);
 		g->listed = true;
-		/* Nobody's, then: no group has no words. */
-		if (!is_whole(t, number))
-			memset(g->words, 0, sizeof(g->words));
 	}
 }
 
@@ -114,8 +101,6 @@ void masked_adopt_flows(struct table_masked *t)
 		if (!flow_met(t, key))
 			(void)table_exact_del(t->exact, key);
 	}
-	for (uint32_t i = 0; i < t->view.n_masks; i++)
-		masked_count(t, i, t->records[i].n);
 	masked_filter_write(&t->filter);
 	masked_publish(t);
 }

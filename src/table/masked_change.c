@@ -21,38 +21,39 @@ static void mask_words(const struct table_masked *t, const void *mask,
 	out[t->key_len / 8 - 1] &= SLUICE_MASKED_KEY_BITS;
 }
 
-static void filter_tell(struct table_masked *t, uint32_t number,
-			const uint64_t *masked,
-			void (*tell)(struct masked_filter *, uint32_t))
+static uint64_t filter_hash(const struct table_masked *t, uint32_t number,
+			    const uint64_t *key)
 {
-	uint32_t group = t->records[number].group;
-	uint64_t in_group[MASKED_WORDS];
+	struct sluice_mask record;
 
-	tell(&t->filter, masked_hash(t, masked));
-	if (group == MASKED_NONE)
-		return;
-	masked_key(t, group, masked, in_group);
-	tell(&t->filter, masked_hash(t, in_group));
+	memcpy(record.words, t->records[number].words, sizeof(record.words));
+	return sluice_filter_hash(t->view.table->filter_keys, &record, number,
+				  key, t->key_len);
 }
 
-void masked_count(struct table_masked *t, uint32_t number, uint64_t n)
+static void filter_tell(struct table_masked *t, uint32_t number,
+			const uint64_t *masked,
+			void (*tell)(struct masked_filter *, uint64_t))
 {
-	t->records[number].n = n;
-	masked_put(&t->shared_records[number].n_flows, n);
+	uint32_t group = t->records[number].group;
+
+	tell(&t->filter, filter_hash(t, number, masked));
+	if (group != MASKED_NONE)
+		tell(&t->filter, filter_hash(t, group, masked));
 }
 
 static void came(struct table_masked *t, uint32_t number,
 		 const uint64_t *masked)
 {
 	filter_tell(t, number, masked, masked_filter_add);
-	masked_count(t, number, t->records[number].n + 1);
+	t->records[number].n++;
 }
 
 static void went(struct table_masked *t, uint32_t number,
 		 const uint64_t *masked)
 {
 	filter_tell(t, number, masked, masked_filter_del);
-	masked_count(t, number, t->records[number].n - 1);
+	t->records[number].n--;
 }
 
 void masked_note(struct table_masked *t, uint32_t number,

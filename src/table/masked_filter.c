@@ -118,30 +118,30 @@ static uint64_t count(struct masked_filter *f, uint32_t at, uint64_t bits,
 	return changed;
 }
 
-void masked_filter_add(struct masked_filter *f, uint32_t hash)
+void masked_filter_add(struct masked_filter *f, uint64_t hash)
 {
-	uint64_t bits;
-	uint32_t at = sluice_filter_at(hash, f->n, &bits);
+	uint32_t at = sluice_filter_at(hash, f->n);
+	uint64_t bits = sluice_filter_bits(hash);
 	uint64_t set = count(f, at, bits, true);
 
 	if (set)
 		masked_put(&f->words[at], f->words[at] | set);
 }
 
-void masked_filter_del(struct masked_filter *f, uint32_t hash)
+void masked_filter_del(struct masked_filter *f, uint64_t hash)
 {
-	uint64_t bits;
-	uint32_t at = sluice_filter_at(hash, f->n, &bits);
+	uint32_t at = sluice_filter_at(hash, f->n);
+	uint64_t bits = sluice_filter_bits(hash);
 	uint64_t clear = count(f, at, bits, false);
 
 	if (clear)
 		masked_put(&f->words[at], f->words[at] & ~clear);
 }
 
-void masked_filter_note(struct masked_filter *f, uint32_t hash)
+void masked_filter_note(struct masked_filter *f, uint64_t hash)
 {
-	uint64_t bits;
-	uint32_t at = sluice_filter_at(hash, f->n, &bits);
+	uint32_t at = sluice_filter_at(hash, f->n);
+	uint64_t bits = sluice_filter_bits(hash);
 
 	count(f, at, bits, true);
 }

@@ -96,35 +96,14 @@ uint64_t masked_hits(const struct table_masked *t, uint32_t number)
 
 /* ---- Records and groups. ---- */
 
-void masked_record(const struct table_masked *t, const uint64_t *words,
-		   struct sluice_mask *out)
-{
-	const uint64_t *hash_keys = t->view.exact.table->hash_keys;
-	uint32_t last = t->key_len / 8 - 1;
-
-	memset(out, 0, sizeof(*out));
-	out->base = hash_keys[SLUICE_EXACT_HASH_KEYS - 1];
-	memcpy(out->words, words, sizeof(out->words));
-	for (uint32_t i = 0; i < last; i++) {
-		if (words[i])
-			out->used |= 1ull << i;
-		else
-			out->base +=
-				hash_keys[2ull * i] * hash_keys[2ull * i + 1];
-	}
-}
-
 /* It is in no order in force, and an order is begun; or it stays as it is. */
 void masked_record_write(struct table_masked *t, uint32_t number)
 {
-	struct sluice_mask *to = &t->shared_records[number];
-	struct sluice_mask r;
+	uint64_t *to = t->shared_records[number].words;
 
-	masked_record(t, t->records[number].words, &r);
-	masked_put(&to->used, r.used); /* [masked-begun] */
-	masked_put(&to->base, r.base);
 	for (uint32_t i = 0; i < MASKED_WORDS; i++)
-		masked_put(&to->words[i], r.words[i]);
+		/* [masked-begun] */
+		masked_put(&to[i], t->records[number].words[i]);
 }
 
 /* What a mask's group has of it; false: nothing. */

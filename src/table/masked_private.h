@@ -79,13 +79,6 @@ static inline void masked_put(uint64_t *p, uint64_t v)
 	sluice_store64_release(p, v);
 }
 
-/* The hash of a key that bears its tag. */
-static inline uint32_t masked_hash(const struct table_masked *t,
-				   const uint64_t *masked)
-{
-	return exact_hash(t->exact, masked);
-}
-
 /* The key as it is stored under a mask or known to the filter under a group. */
 static inline void masked_key(const struct table_masked *t, uint32_t number,
 			      const uint64_t *key, uint64_t *out)
@@ -105,11 +98,11 @@ int masked_filter_init(struct masked_filter *f, uint64_t *words, uint32_t n,
 void masked_filter_fini(struct masked_filter *f);
 
 /* Counts one more flow of this hash; its bits are set when this returns. */
-void masked_filter_add(struct masked_filter *f, uint32_t hash);
-void masked_filter_del(struct masked_filter *f, uint32_t hash);
+void masked_filter_add(struct masked_filter *f, uint64_t hash);
+void masked_filter_del(struct masked_filter *f, uint64_t hash);
 
 /* The same, but the region's words are left as they are. */
-void masked_filter_note(struct masked_filter *f, uint32_t hash);
+void masked_filter_note(struct masked_filter *f, uint64_t hash);
 
 /* Sets and clears the region's words as it was noted. */
 void masked_filter_write(struct masked_filter *f);
@@ -130,9 +123,7 @@ void masked_take(struct table_masked *t, uint32_t number,
 /* Finds or makes the group of a mask; an order is begun. */
 void masked_join(struct table_masked *t, uint32_t number);
 
-/* The record of a mask or group, to the region's or to the caller's. */
-void masked_record(const struct table_masked *t, const uint64_t *words,
-		   struct sluice_mask *out);
+/* Writes the record of a mask or group. */
 void masked_record_write(struct table_masked *t, uint32_t number);
 
 /* Hits of a number, all lanes, ever. */
@@ -159,9 +150,6 @@ void masked_adopt_flows(struct table_masked *t);
 /* Counts an entry in the filter's counts, not yet in its words. */
 void masked_note(struct table_masked *t, uint32_t number,
 		 const uint64_t *masked);
-
-/* So many entries are under a mask. */
-void masked_count(struct table_masked *t, uint32_t number, uint64_t n);
 
 extern const struct change_table_ops masked_change_ops;
 
