@@ -157,6 +157,14 @@ static void a_number_rests_and_starts_at_zero(void)
 	CHECK_EQ(sum.packets, 1);
 	CHECK_EQ(sum.bytes, 50);
 	CHECK_EQ(table_counter_n_used(f.table), N_MAX);
+	/* Marks that are past, or not yet, change nothing. */
+	CHECK(table_counter_release(f.table, no));
+	reclaim_all(&f);
+	table_counter_reclaim(f.table, mark);
+	CHECK_EQ(table_counter_n_resting(f.table), 0);
+	table_counter_reclaim(f.table, table_counter_mark(f.table) + 1);
+	CHECK_EQ(alloc(&f, 1), no);
+	CHECK_EQ(table_counter_alloc(f.table, 1, &no), -ENOSPC);
 	fixture_fini(&f);
 }
 
