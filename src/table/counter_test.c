@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "base/test.h"
 #include "region/check.h"
+#include "sluice/fsck.h"
 #include "table/counter.h"
 
 #define N_MAX 100u
@@ -409,6 +410,43 @@ static void a_spoilt_header_is_refused(void)
 	fixture_fini(&f);
 }
 
+static uint64_t n_wrong(const struct fixture *f)
+{
+	const struct sluice_map m = {f->region->head, f->region->len};
+	const struct sluice_fsck_conf deep = {.is_deep = true};
+	static struct sluice_fsck out;
+
+	CHECK_EQ(sluice_fsck(&m, &deep, &out, NULL), 0);
+	CHECK_EQ(out.n_tables, 1);
+	return out.n_wrong;
+}
+
+/* The deep check sees what nobody can have stored in order. */
+static void what_is_broken_is_found(void)
+{
+	struct fixture f;
+	uint32_t no;
+
+	fixture_init(&f);
+	no = alloc(&f, 1);
+	sluice_counter_add(&f.lanes[2], no, 1, 1, 1);
+	sluice_counter_add(&f.lanes[2], 0, 1, 1, 1);
+	CHECK_EQ(n_wrong(&f), 0);
+	CHECK(table_counter_release(f.table, no));
+	CHECK_EQ(n_wrong(&f), 0);
+	sluice_counter_add(&f.lanes[2], no + 1, 1, 1, 1);
+	CHECK_EQ(n_wrong(&f), 1);
+	f.lanes[1].records[no].head = 1;
+	CHECK_EQ(n_wrong(&f), 2);
+	f.lanes[0].records[0].head = SLUICE_ENTRY_LIVE;
+	CHECK_EQ(n_wrong(&f), 3);
+	f.lanes[0].records[no + 2].head = SLUICE_ENTRY_BORN;
+	CHECK_EQ(n_wrong(&f), 4);
+	f.lanes[0].records[no + 3].head = 1ull << 32 | SLUICE_ENTRY_LIVE;
+	CHECK_EQ(n_wrong(&f), 5);
+	fixture_fini(&f);
+}
+
 int main(int argc, char **argv)
 {
 	test_init(argc, argv);
@@ -420,5 +458,6 @@ int main(int argc, char **argv)
 	TEST(random_ops_agree_with_an_array);
 	TEST(shapes_out_of_range_are_refused);
 	TEST(a_spoilt_header_is_refused);
+	TEST(what_is_broken_is_found);
 	return test_done();
 }
