@@ -67,7 +67,7 @@ double bench_spread(const struct bench_series *s);
 /* The row as a line of JSON. */
 void bench_emit(const struct bench_row *r);
 
-/* ---- Memory in 2 MiB pages. ---- */
+/* ---- Memory in 2 MiB and 1 GiB pages. ---- */
 
 /*
  * Sees to it that len bytes more can be had in 2 MiB pages, if we may and the
@@ -75,6 +75,7 @@ void bench_emit(const struct bench_row *r);
  * itself or by a signal. Call once. False: there will be ordinary pages.
  */
 bool bench_huge_reserve(uint64_t len);
+bool bench_giant_reserve(uint64_t len); /* the same of 1 GiB pages */
 
 /* Present, zeroed memory, in 2 MiB pages if there are any. Aborts without. */
 void *bench_alloc(uint64_t len);

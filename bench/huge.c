@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * 2 MiB pages for a benchmark. The count is the whole machine's and others
- * change it too, so we add to it and later take the same number off. This is a
+ * 2 MiB and 1 GiB pages for a benchmark. The counts are the whole machine's and
+ * others change them too, so we add to them and later take the same number off. This is a
  * program's only state, and static, because signal handlers and exit need it.
  */
 #include "bench/bench.h"
@@ -15,11 +15,15 @@
 #include "base/must.h"
 
 #define HUGE (2ull << 20)
+#define GIANT (1ull << 30)
 #define COUNT_FILE "/proc/sys/vm/nr_hugepages"
+#define GIANT_FILE "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"
 
-static struct {
-	long added; /* pages; 0 once put back */
-} huge;
+static struct pages {
+	const char *count_file;
+	uint64_t len; /* of one */
+	long added;   /* pages; 0 once put back */
+} huge = {COUNT_FILE, HUGE, 0}, giant = {GIANT_FILE, GIANT, 0};
 
 /* A signal handler may not call strtol() or snprintf(). */
 static long digits_read(const char *text)
@@ -41,10 +45,10 @@ static char *digits_write(char *end, long n)
 	return end;
 }
 
-static long count_read(void)
+static long count_read(const struct pages *p)
 {
 	char text[32] = "";
-	int fd = open(COUNT_FILE, O_RDONLY | O_CLOEXEC);
+	int fd = open(p->count_file, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
 
 	if (fd < 0)
@@ -54,12 +58,12 @@ static long count_read(void)
 	return n > 0 ? digits_read(text) : -1;
 }
 
-static bool count_write(long n)
+static bool count_write(const struct pages *p, long n)
 {
 	char text[32];
 	char *end = text + sizeof(text);
 	char *start = digits_write(end, n);
-	int fd = open(COUNT_FILE, O_WRONLY | O_CLOEXEC);
+	int fd = open(p->count_file, O_WRONLY | O_CLOEXEC);
 	bool ok;
 
 	if (fd < 0)
@@ -69,13 +73,19 @@ static bool count_write(long n)
 	return ok;
 }
 
+static void take_off(struct pages *p)
+{
+	long n = count_read(p);
+
+	if (p->added > 0 && n >= p->added)
+		count_write(p, n - p->added);
+	p->added = 0;
+}
+
 static void put_back(void)
 {
-	long n = count_read();
-
-	if (huge.added > 0 && n >= huge.added)
-		count_write(n - huge.added);
-	huge.added = 0;
+	take_off(&huge);
+	take_off(&giant);
 }
 
 static void on_signal(int sig)
@@ -85,29 +95,39 @@ static void on_signal(int sig)
 	raise(sig);
 }
 
-bool bench_huge_reserve(uint64_t len)
+static bool reserve(struct pages *p, uint64_t len)
 {
-	long want = (long)((len + HUGE - 1) / HUGE);
-	long had = count_read();
+	long want = (long)((len + p->len - 1) / p->len);
+	long had = count_read(p);
 
-	if (had < 0 || !count_write(had + want)) {
-		bench_say("no 2 MiB pages: " COUNT_FILE
-			  " is not ours to write");
+	if (had < 0 || !count_write(p, had + want)) {
+		bench_say("no pages of %lu MiB: %s is not ours to write",
+			  (unsigned long)(p->len >> 20), p->count_file);
 		return false;
 	}
-	huge.added = count_read() - had;
+	p->added = count_read(p) - had;
 	atexit(put_back);
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
 	signal(SIGHUP, on_signal);
 	signal(SIGABRT, on_signal);
 	signal(SIGSEGV, on_signal);
-	if (huge.added < want) {
-		bench_say("only %ld of %ld pages of 2 MiB to be had",
-			  huge.added, want);
+	if (p->added < want) {
+		bench_say("only %ld of %ld pages of %lu MiB to be had",
+			  p->added, want, (unsigned long)(p->len >> 20));
 		return false;
 	}
 	return true;
+}
+
+bool bench_huge_reserve(uint64_t len)
+{
+	return reserve(&huge, len);
+}
+
+bool bench_giant_reserve(uint64_t len)
+{
+	return reserve(&giant, len);
 }
 
 static uint64_t round_up(uint64_t len)
