@@ -248,7 +248,7 @@ static uint32_t looked_at(const struct rig *r, const struct sluice_key *key)
 {
 	const struct sluice_ternary_view *v = table_ternary_view(r->t.table);
 	const uint64_t *order = sluice_ternary_order(v, v->table->order);
-	struct sluice_ternary_best best = {NULL, 0};
+	struct sluice_ternary_best best = {.rule = NULL};
 	uint64_t k[RULES_KEY_WORDS];
 	uint32_t n = 0;
 

@@ -106,17 +106,18 @@ SLUICE_INLINE uint32_t sluice_ternary_chain(const struct sluice_ternary_view *v,
 	return 0;
 }
 
-/* Is the rule there at that version, and does it match the key? */
-SLUICE_INLINE bool sluice_rule_matches(const struct sluice_ternary_view *v,
-				       const struct sluice_rule *rule,
-				       const uint64_t *key, uint32_t version)
+/*
+ * Does the rule match the key, and is it still the one whose head was loaded
+ * before?
+ */
+SLUICE_INLINE bool sluice_rule_matches_(const struct sluice_ternary_view *v,
+					const struct sluice_rule *rule,
+					uint64_t head, const uint64_t *key)
 {
 	const uint64_t *pair = sluice_rule_pairs(rule, v->value_len);
-	uint64_t head = sluice_load64_acquire(&rule->head); /* [ternary-head] */
+	/* [ternary-head] */
 	uint64_t words = sluice_load64_acquire(&rule->words) & v->words;
 
-	if (!sluice_head_visible(head, version))
-		return false;
 	for (uint32_t i = 0; words && i < v->n_words; i++) {
 		uint64_t k = key[__builtin_ctzll(words)];
 
@@ -132,6 +133,7 @@ SLUICE_INLINE bool sluice_rule_matches(const struct sluice_ternary_view *v,
 /* What a look-up has come to. */
 struct sluice_ternary_best {
 	struct sluice_rule *rule; /* NULL: none yet */
+	uint64_t head;		  /* when it was found */
 	uint32_t priority;
 };
 
@@ -144,16 +146,21 @@ SLUICE_INLINE void sluice_ternary_walk_(const struct sluice_ternary_view *v,
 	for (uint32_t i = 0; i < SLUICE_TERNARY_CHAIN_MAX; i++) {
 		struct sluice_rule *rule;
 		uint32_t priority;
+		uint64_t head;
 
 		/* The end, 0, is outside like a lie. */
 		if (first - 1 >= v->n_entries)
 			return;
 		rule = sluice_ternary_rule(v, first - 1);
+		/* [ternary-head] */
+		head = sluice_load64_acquire(&rule->head);
 		priority = sluice_load32_acquire(&rule->priority);
 		if (best->rule && priority <= best->priority)
 			return;
-		if (sluice_rule_matches(v, rule, key, version)) {
+		if (sluice_head_visible(head, version) &&
+		    sluice_rule_matches_(v, rule, head, key)) {
 			best->rule = rule;
+			best->head = head;
 			best->priority = priority;
 			return;
 		}
@@ -186,40 +193,80 @@ SLUICE_INLINE bool sluice_ternary_step_(const struct sluice_ternary_view *v,
 
 #ifndef __bpf__
 
+/* One pass over the tuples; false: changes have overtaken it. */
+SLUICE_INLINE bool sluice_ternary_pass_(const struct sluice_ternary_view *v,
+					const uint64_t *key, uint32_t version,
+					struct sluice_ternary_best *best)
+{
+	/* [ternary-change] */
+	uint64_t changes = sluice_load64_acquire(&v->table->n_changes);
+	/* [ternary-order] */
+	uint64_t n = sluice_load64_acquire(&v->table->order);
+	const uint64_t *order = sluice_ternary_order(v, n);
+
+	*best = (struct sluice_ternary_best){.rule = NULL};
+	for (uint32_t i = 0; i < v->n_tuples; i++)
+		/* [ternary-order] */
+		if (sluice_ternary_step_(v, sluice_load64_acquire(&order[i]),
+					 key, version, best))
+			break;
+	return sluice_load64_relaxed(&v->table->n_changes) == changes &&
+	       sluice_load64_relaxed(&v->table->order) - n <
+		       SLUICE_TERNARY_ORDERS - 1;
+}
+
 /*
- * Finds the rule of the highest priority that matches a key. Wait-free.
+ * Finds the rule of the highest priority that matches a key. Wait-free. For
+ * readers with a section: the rule may be used until its end.
  *
  * key      key_len bytes, 8-byte aligned
  * version  sluice_version() of the region, once for a packet or batch
- * rule     set on SLUICE_YES. It may be used until the reader's next quiescent
- *          state; who has no section copies what it needs, and asks whether
- *          head is of the same generation as before
+ * rule     set on SLUICE_YES
  * returns  SLUICE_YES, SLUICE_NO, SLUICE_BUSY
  */
 SLUICE_INLINE enum sluice_found
 sluice_ternary_find(const struct sluice_ternary_view *v, const void *key,
 		    uint32_t version, struct sluice_rule **rule)
 {
-	for (uint32_t try = 0; try < SLUICE_TERNARY_TRIES; try++) {
-		struct sluice_ternary_best best = {NULL, 0};
-		/* [ternary-change] */
-		uint64_t changes = sluice_load64_acquire(&v->table->n_changes);
-		/* [ternary-order] */
-		uint64_t n = sluice_load64_acquire(&v->table->order);
-		const uint64_t *order = sluice_ternary_order(v, n);
+	struct sluice_ternary_best best;
 
-		for (uint32_t i = 0; i < v->n_tuples; i++)
-			if (sluice_ternary_step_(v,
-						 sluice_load64_acquire(
-							 &order[i]),
-						 key, version, &best))
-				break;
-		if (sluice_load64_relaxed(&v->table->n_changes) != changes ||
-		    sluice_load64_relaxed(&v->table->order) - n >=
-			    SLUICE_TERNARY_ORDERS - 1)
+	for (uint32_t i = 0; i < SLUICE_TERNARY_TRIES; i++) {
+		if (!sluice_ternary_pass_(v, key, version, &best))
 			continue;
 		*rule = best.rule;
 		return best.rule ? SLUICE_YES : SLUICE_NO;
+	}
+	return SLUICE_BUSY;
+}
+
+/*
+ * The same for readers without a section: copies the rule's priority and value.
+ * Busy also when the entry was used again at every try.
+ *
+ * value    of the view's value_len bytes, 8-byte aligned
+ */
+SLUICE_INLINE enum sluice_found
+sluice_ternary_get(const struct sluice_ternary_view *v, const void *key,
+		   uint32_t version, uint32_t *priority, void *value)
+{
+	struct sluice_ternary_best best;
+	uint64_t *to = (uint64_t *)value;
+
+	for (uint32_t i = 0; i < SLUICE_TERNARY_TRIES; i++) {
+		const uint64_t *from;
+
+		if (!sluice_ternary_pass_(v, key, version, &best))
+			continue;
+		if (!best.rule)
+			return SLUICE_NO;
+		from = (const uint64_t *)sluice_rule_value(best.rule);
+		for (uint32_t j = 0; j < v->value_len / 8; j++)
+			/* [ternary-head] */
+			to[j] = sluice_load64_acquire(&from[j]);
+		*priority = best.priority;
+		if (sluice_head_same(sluice_load64_relaxed(&best.rule->head),
+				     best.head))
+			return SLUICE_YES;
 	}
 	return SLUICE_BUSY;
 }
