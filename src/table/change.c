@@ -79,6 +79,18 @@ static int reserve(struct change_log *log, uint64_t n)
 	return 0;
 }
 
+/* Items from one round of fetching to the next, and to being prepared. */
+#define AHEAD 6u
+
+static void fetch(const struct change_item *items, uint32_t n, uint32_t at,
+		  uint32_t round)
+{
+	const struct change_item *item = items + at;
+
+	if (at < n && item->table->ops->fetch)
+		item->table->ops->fetch(item->table, item, round);
+}
+
 static void take_back(struct entry *set, uint32_t n)
 {
 	while (n--)
@@ -100,6 +112,8 @@ int change_apply(struct change_log *log, const struct change_item *items,
 			       n);
 	set = log->entries + log->first + log->n;
 	for (uint32_t i = 0; i < n; i++) {
+		fetch(items, n, i + 2 * AHEAD, 0);
+		fetch(items, n, i + AHEAD, 1);
 		set[i] = (struct entry){items[i].table, {0}, version};
 		err = change_prepare(&items[i], version, &set[i].step, why);
 		if (err) {

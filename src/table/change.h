@@ -78,6 +78,14 @@ struct change_table_ops {
 	void (*undo)(struct change_table *t, const struct change_step *s);
 
 	/*
+	 * Asks for the memory that prepare will want for an item that comes
+	 * soon: in round 0 the index, in round 1, some items later, what it
+	 * names. NULL: nothing is asked for.
+	 */
+	void (*fetch)(struct change_table *t, const struct change_item *item,
+		      uint32_t round);
+
+	/*
 	 * The set is true and no reader works with an older version. The born
 	 * entry becomes live first, then the old one goes and rests until the
 	 * table's own reclaim. What another operation has changed since is left

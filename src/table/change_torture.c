@@ -50,6 +50,7 @@ struct board {
 	struct sluice_section records[N_RECORDS];
 	uint64_t last[PAIRS_GROUPS];
 	struct result results[N_READERS];
+	uint32_t enough; /* sets were applied */
 	uint32_t n_done;
 };
 
@@ -199,7 +200,8 @@ static void look(struct reader *r, bool in_section)
 
 static void reader_run(struct reader *r)
 {
-	while (r->r.n_looks < r->n_looks &&
+	while ((r->r.n_looks < r->n_looks ||
+		!sluice_load32_relaxed(&r->board->enough)) &&
 	       r->r.n_missing + r->r.n_mixed + r->r.n_stale < 1000)
 		for (uint32_t i = 0; i < 64; i++)
 			look(r, i % 2);
@@ -287,8 +289,11 @@ static void run(struct pairs *p, struct reader *readers, bool threads)
 		seat_take(&readers[i]);
 		must(!pthread_create(&ids[i], NULL, thread_main, &readers[i]));
 	}
-	while (__atomic_load_n(&board->n_done, __ATOMIC_ACQUIRE) < N_READERS)
+	while (__atomic_load_n(&board->n_done, __ATOMIC_ACQUIRE) < N_READERS) {
 		pairs_step(p);
+		if (p->n_sets > 2000)
+			sluice_store32_relaxed(&board->enough, 1);
+	}
 	for (uint32_t i = 0; i < N_READERS; i++)
 		must(threads ? !pthread_join(ids[i], NULL) : wait(NULL) > 0);
 }
@@ -352,10 +357,77 @@ static bool torture(uint64_t seed, uint64_t n_looks, bool threads)
 	return ok;
 }
 
+/* ---- A state that changes under the reader's hands. ---- */
+
+enum { N_FLIP_LOOKS = 400000 };
+
+struct flip {
+	struct region *region;
+	struct table_exact *table;
+	uint64_t *head;
+	uint32_t stop;
+};
+
+/* At version 1 the entry is there in each of these states. */
+static void *flip_run(void *arg)
+{
+	struct flip *f = arg;
+	uint64_t live = *f->head;
+	uint64_t born = sluice_head_to(live, SLUICE_ENTRY_BORN, 1);
+	uint64_t dying = sluice_head_to(live, SLUICE_ENTRY_DYING, 2);
+
+	while (!sluice_load32_relaxed(&f->stop)) {
+		sluice_store64_release(f->head, born);	/* [exact-head] */
+		sluice_store64_release(f->head, live);	/* [exact-head] */
+		sluice_store64_release(f->head, dying); /* [exact-head] */
+	}
+	return NULL;
+}
+
+/* The same entry is found and copied whatever becomes of its state. */
+static bool flips_hide_nothing(uint64_t seed)
+{
+	struct table_exact_conf conf = {
+		.name = "flip",
+		.kind = SLUICE_TABLE_OWN,
+		.n_max = 10,
+		.key_len = SLUICE_KEY_LEN_MAX,
+		.value_len = 8,
+		.seed = seed,
+	};
+	uint64_t key[SLUICE_KEY_LEN_MAX / 8] = {1}, value = 5, n_hidden = 0;
+	struct flip f = {0};
+	pthread_t thread;
+	uint8_t *entry;
+
+	must(!region_new_memfd("flip", 1 << 16, false, &f.region, NULL));
+	must(!table_exact_new(f.region, &conf, &f.table, NULL));
+	must(!table_exact_set(f.table, key, &value, &entry));
+	f.head = (uint64_t *)entry;
+	must(!pthread_create(&thread, NULL, flip_run, &f));
+	for (uint32_t i = 0; i < N_FLIP_LOOKS; i++) {
+		const struct sluice_exact_view *v = table_exact_view(f.table);
+		struct sluice_exact_answers a;
+
+		n_hidden += sluice_exact_find(v, 1, key, sizeof(key), &entry) !=
+			    SLUICE_YES;
+		n_hidden += sluice_exact_get(v, 1, key, sizeof(key), &value) !=
+			    SLUICE_YES;
+		sluice_exact_find_batch(v, 1, key, 1, &a);
+		n_hidden += a.yes != 1;
+	}
+	sluice_store32_relaxed(&f.stop, 1);
+	pthread_join(thread, NULL);
+	printf("# hidden %llu times\n", (unsigned long long)n_hidden);
+	table_exact_free(f.table);
+	region_free(f.region);
+	return n_hidden == 0;
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t seed = rng_secret() % 1000000000, n_looks = 3000000;
-	bool threads = false, ok;
+	bool threads = false, ok, flips_ok;
 	int opt;
 
 	while ((opt = getopt(argc, argv, "ts:")) != -1) {
@@ -369,9 +441,12 @@ int main(int argc, char **argv)
 	if (optind < argc)
 		n_looks = strtoull(argv[optind], NULL, 0);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("TAP version 13\n# seed %llu\n1..1\n", (unsigned long long)seed);
+	printf("TAP version 13\n# seed %llu\n1..2\n", (unsigned long long)seed);
 	ok = torture(seed, n_looks, threads);
 	printf("%sok 1 - readers see all of a set or nothing\n",
 	       ok ? "" : "not ");
-	return !ok;
+	flips_ok = flips_hide_nothing(seed);
+	printf("%sok 2 - an entry is found while its state changes\n",
+	       flips_ok ? "" : "not ");
+	return !ok || !flips_ok;
 }

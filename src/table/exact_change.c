@@ -214,9 +214,8 @@ bool table_exact_del(struct table_exact *t, const void *key)
 	return del_hashed(t, key, exact_hash(t, key));
 }
 
-/* Hashes n keys and asks for the memory of their buckets. */
-static void fetch_buckets(const struct table_exact *t, const uint8_t *keys,
-			  uint32_t n, uint32_t *hashes)
+void exact_fetch_buckets(const struct table_exact *t, const uint8_t *keys,
+			 uint32_t n, uint32_t *hashes)
 {
 	uint32_t n_buckets = t->view.n_buckets;
 
@@ -250,12 +249,8 @@ static void fetch_spare(const struct table_exact *t, uint32_t n)
 	}
 }
 
-/*
- * Asks for the memory of the entries that seem to hold these keys; not where a
- * cache holds them all, for looking twice costs more there.
- */
-static void fetch_entries(const struct table_exact *t, const uint32_t *hashes,
-			  uint32_t n)
+void exact_fetch_entries(const struct table_exact *t, const uint32_t *hashes,
+			 uint32_t n)
 {
 	if (t->view.n_buckets < 1024)
 		return;
@@ -289,9 +284,9 @@ uint32_t table_exact_set_batch(struct table_exact *t, const void *keys,
 	uint32_t hashes[TABLE_EXACT_BATCH] = {0};
 	uint32_t i;
 
-	fetch_buckets(t, keys, n, hashes);
+	exact_fetch_buckets(t, keys, n, hashes);
 	fetch_spare(t, n);
-	fetch_entries(t, hashes, n);
+	exact_fetch_entries(t, hashes, n);
 	for (i = 0; i < n; i++) {
 		if (set_hashed(t, key, value, hashes[i], NULL))
 			break;
@@ -308,8 +303,8 @@ uint32_t table_exact_del_batch(struct table_exact *t, const void *keys,
 	uint32_t hashes[TABLE_EXACT_BATCH] = {0};
 	uint32_t n_there = 0;
 
-	fetch_buckets(t, keys, n, hashes);
-	fetch_entries(t, hashes, n);
+	exact_fetch_buckets(t, keys, n, hashes);
+	exact_fetch_entries(t, hashes, n);
 	for (uint32_t i = 0; i < n; i++) {
 		n_there += del_hashed(t, key, hashes[i]);
 		key += t->view.key_len;

@@ -138,6 +138,17 @@ uint64_t *exact_room(struct table_exact *t, uint32_t hash);
 uint32_t exact_entry_new(struct table_exact *t, const void *key,
 			 const void *value, uint64_t state);
 
+/* Hashes n keys and asks for the memory of their buckets. */
+void exact_fetch_buckets(const struct table_exact *t, const uint8_t *keys,
+			 uint32_t n, uint32_t *hashes);
+
+/*
+ * Asks for the memory of the entries that seem to hold these keys; not where a
+ * cache holds them all, for looking twice costs more there.
+ */
+void exact_fetch_entries(const struct table_exact *t, const uint32_t *hashes,
+			 uint32_t n);
+
 /* Marks an entry dead, of the next generation, and lays it to rest. */
 void exact_rest(struct table_exact *t, uint32_t idx);
 

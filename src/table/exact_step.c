@@ -192,8 +192,32 @@ static void settle(struct change_table *c, const struct change_step *s)
 	}
 }
 
+/* Entries that are to be taken, counted from the next one. */
+#define SPARE_AHEAD 10u
+
+static void fetch(struct change_table *c, const struct change_item *item,
+		  uint32_t round)
+{
+	const struct table_exact *t = table_of(c);
+	const struct exact_spare *s = &t->spare;
+	uint32_t hash;
+
+	if (round) {
+		hash = exact_hash(t, item->key);
+		exact_fetch_entries(t, &hash, 1);
+		return;
+	}
+	exact_fetch_buckets(t, item->key, 1, &hash);
+	if (item->kind != CHANGE_DEL)
+		__builtin_prefetch(
+			exact_head(t, s->ring[(s->take_at + SPARE_AHEAD) %
+					      s->len]),
+			1);
+}
+
 const struct change_table_ops exact_change_ops = {
 	.prepare = prepare,
+	.fetch = fetch,
 	.undo = undo,
 	.settle = settle,
 };

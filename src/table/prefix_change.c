@@ -339,4 +339,8 @@ static void settle(struct change_table *ct, const struct change_step *s)
 	prefix_end(t);
 }
 
-const struct change_table_ops prefix_change_ops = {prepare, undo, settle};
+const struct change_table_ops prefix_change_ops = {
+	.prepare = prepare,
+	.undo = undo,
+	.settle = settle,
+};
