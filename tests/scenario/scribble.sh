@@ -60,7 +60,7 @@ for from in 3 4; do
 		>/dev/null 2>&1 &
 	lab_mine $!
 done
-"$build/tests/scenario/scribbler" "$region" "$seconds" $$ \
+"$build/tests/scribble/scribbler" "$region" "$seconds" $$ \
 	>"$lab_dir/scribbled" &
 scribbler_pid=$!
 lab_mine "$scribbler_pid"
