@@ -7,6 +7,7 @@
 #include "base/must.h"
 #include "base/rng.h"
 #include "sluice/exact_batch.h"
+#include "sluice/group_pick.h"
 #include "sluice/key.h"
 #include "sluice/masked_batch.h"
 #include "sluice/prefix_batch.h"
@@ -16,6 +17,7 @@
 #define N_ENTRIES 4096u
 #define N_RULES 2000u
 #define N_METERS 64u
+#define N_GROUPS 32u
 #define VALUE_WORDS 2u
 #define BATCH 32u
 #define SEEN 1ull
@@ -30,6 +32,7 @@ enum {
 	LOOK_IP4,
 	LOOK_IP6,
 	LOOK_METER,
+	LOOK_GROUP,
 };
 
 /* ---- What is in it. Everything follows from a number. ---- */
@@ -223,6 +226,37 @@ static void meters_make(struct zoo *z, uint64_t seed)
 				    0));
 }
 
+/* Each type in turn; those that watch a group watch the first. */
+static void groups_make(struct zoo *z, uint64_t seed)
+{
+	struct table_group_conf conf = {.n_max = N_GROUPS, .seed = seed};
+	struct group_bucket buckets[8];
+
+	must(!heap_new(z->region, 16, 0, &z->heap, NULL));
+	conf.heap = z->heap;
+	must(!table_group_new(z->region, &conf, &z->groups, NULL));
+	for (uint32_t id = 0; id < N_GROUPS; id++) {
+		struct group_conf g = {
+			.type = (enum sluice_group_type)(id % 4),
+			.is_symmetric = id % 8 == 1,
+			.n_buckets = id % 4 == SLUICE_GROUP_INDIRECT ? 1 : 8,
+			.buckets = buckets,
+		};
+
+		memset(&g.mask, 0xff, sizeof(g.mask));
+		for (uint32_t i = 0; i < g.n_buckets; i++)
+			buckets[i] = (struct group_bucket){
+				.act = sluice_act_of(SLUICE_ACT_OUTPUT, i),
+				.watch_port =
+					g.type == SLUICE_GROUP_FF ? i + 1 : 0,
+				.watch_group = SLUICE_GROUP_NONE,
+				.weight = g.type == SLUICE_GROUP_SELECT ? i + 1
+									: 0,
+			};
+		must(!table_group_set(z->groups, id, &g, NULL));
+	}
+}
+
 void zoo_make(struct zoo *z, const char *name, uint64_t seed)
 {
 	must(!region_new_memfd(name, ZOO_LEN, false, &z->region, NULL));
@@ -232,6 +266,7 @@ void zoo_make(struct zoo *z, const char *name, uint64_t seed)
 	z->ip4 = prefix_make(z, KIND(3), 32);
 	z->ip6 = prefix_make(z, KIND(4), 128);
 	meters_make(z, seed);
+	groups_make(z, seed);
 }
 
 void zoo_free(struct zoo *z)
@@ -243,6 +278,8 @@ void zoo_free(struct zoo *z)
 	table_prefix_free(z->ip6);
 	table_meter_free(z->meters);
 	table_counter_free(z->counters);
+	table_group_free(z->groups);
+	heap_free(z->heap);
 	region_free(z->region);
 }
 
@@ -363,6 +400,31 @@ static void count(const struct zoo *z, uint32_t version, uint64_t *answers)
 	}
 }
 
+static void look_at_groups(const struct zoo *z, uint32_t version,
+			   uint64_t *answers)
+{
+	const struct sluice_groups_view *v = table_group_view(z->groups);
+
+	for (uint32_t i = 0; i < ZOO_LOOKS; i++) {
+		struct sluice_key key;
+		const struct sluice_group_packet p = {.key = &key,
+						      .version = version,
+						      .up = 0xaa};
+		struct sluice_group_at g;
+		uint32_t bucket;
+
+		key_of(i, &key);
+		answers[i] = sluice_group_find(v, version, i % N_GROUPS, &g);
+		if (answers[i] != SLUICE_YES)
+			continue;
+		answers[i] = sluice_group_pick(v, &g, &p, &bucket);
+		if (answers[i] == SLUICE_YES)
+			answers[i] +=
+				sluice_load64_relaxed(&g.buckets[bucket].act) +
+				1000ul * bucket;
+	}
+}
+
 void zoo_look(const struct zoo *z, uint64_t answers[ZOO_ANSWERS])
 {
 	uint32_t version = sluice_version(z->region->head);
@@ -372,6 +434,7 @@ void zoo_look(const struct zoo *z, uint64_t answers[ZOO_ANSWERS])
 	look_at_routes(z->ip4, 32, version, answers + LOOK_IP4 * ZOO_LOOKS);
 	look_at_routes(z->ip6, 128, version, answers + LOOK_IP6 * ZOO_LOOKS);
 	count(z, version, answers + LOOK_METER * ZOO_LOOKS);
+	look_at_groups(z, version, answers + LOOK_GROUP * ZOO_LOOKS);
 }
 
 uint64_t zoo_counted(const struct zoo *z)

@@ -9,18 +9,20 @@
 
 #include <stdint.h>
 
+#include "region/heap.h"
 #include "region/region.h"
 #include "sluice/counter.h"
 #include "sluice/meter.h"
 #include "table/counter.h"
 #include "table/exact.h"
+#include "table/group.h"
 #include "table/masked.h"
 #include "table/meter.h"
 #include "table/prefix.h"
 #include "table/ternary.h"
 
 #define ZOO_LOOKS 256u /* of one pass, under each kind */
-#define ZOO_KINDS 8u   /* of look-ups */
+#define ZOO_KINDS 9u   /* of look-ups */
 #define ZOO_ANSWERS (ZOO_LOOKS * ZOO_KINDS)
 
 struct zoo {
@@ -31,6 +33,8 @@ struct zoo {
 	struct table_prefix *ip4, *ip6;
 	struct table_counter *counters;
 	struct table_meter *meters;
+	struct heap *heap;
+	struct table_group *groups;
 
 	/* As an engine has them: taken while the region was sound. */
 	struct sluice_counter_lane lane;
