@@ -87,7 +87,7 @@ static void *write_until_done(void *arg)
 	}
 	printf("# %llu changes, %u of %u entries at last\n",
 	       (unsigned long long)n_ops, table_exact_n_used(t->table), N_MAX);
-	CHECK(table_exact_n_used(t->table) > N_MAX * 9 / 10);
+	CHECK(table_exact_n_used(t->table) > N_MAX * 8 / 10);
 	return NULL;
 }
 
