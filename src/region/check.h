@@ -13,8 +13,8 @@
 #include "base/annotate.h"
 #include "sluice/counter.h"
 #include "sluice/heap.h"
-#include "sluice/prefix.h"
 #include "sluice/masked.h"
+#include "sluice/prefix.h"
 #include "sluice/reader.h"
 #include "sluice/ternary.h"
 

@@ -48,7 +48,7 @@ void fsck_wait(const struct fsck *f, uint32_t try)
 						  50000000};
 	struct timespec ts = {0, try < FSCK_TRIES ? waits_ns[try] : 0};
 
-	if (f->has_writer && ts.tv_nsec && f->out->n_wrong < FSCK_SAY_MAX)
+	if (f->has_writer && ts.tv_nsec && f->out->n_wrong < FSCK_WAIT_MAX)
 		nanosleep(&ts, NULL);
 }
 

@@ -20,6 +20,7 @@
 
 #define FSCK_TRIES 4u
 #define FSCK_SAY_MAX 100u /* faults of a table that are told */
+#define FSCK_WAIT_MAX 5u  /* after so many there is no doubt */
 
 /* One table's check. */
 struct fsck {
@@ -38,7 +39,7 @@ static inline const struct sluice_table_desc *fsck_desc(const struct fsck *f)
 
 /*
  * Gives a writer that is in the middle of something time, up to 50 ms; none
- * where there is no writer, or in a table that is full of faults.
+ * where there is no writer, or in a table that is known to be damaged.
  */
 void fsck_wait(const struct fsck *f, uint32_t try);
 

@@ -24,6 +24,7 @@
 
 #define N_FLOWS 64u
 #define N_SLOTS 256u
+#define DEEP_EVERY 16u
 #define STUCK_S 60u /* a turn that takes longer never ends */
 
 struct side {
@@ -190,7 +191,9 @@ static void readers_survive_and_the_neighbour_is_exact(void)
 		switch_turn(&victim);
 		took_ns = clock_now_ns() - from_ns;
 		longest_ns = took_ns > longest_ns ? took_ns : longest_ns;
-		n_faults += check_deep(victim.zoo.region, &is_whole);
+		/* It gives a writer time, so it takes some. */
+		if (n_turns % DEEP_EVERY == 0)
+			n_faults += check_deep(victim.zoo.region, &is_whole);
 		read_switch(victim.lab.region);
 		look_at_sound_side(&wrong);
 		n_turns++;
