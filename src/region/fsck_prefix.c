@@ -85,7 +85,7 @@ static bool is_prefix(const struct prefix_check *c, const struct copied *r)
 {
 	uint64_t hi = r->len >= 64 ? 0 : ~0ull >> r->len;
 	uint64_t lo = r->len <= 64    ? ~0ull
-		      : r->len == 128 ? 0
+		      : r->len >= 128 ? 0
 				      : ~0ull >> (r->len - 64);
 
 	return r->len <= c->v.key_bits && !(r->addr.hi & hi) &&
