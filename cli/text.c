@@ -150,6 +150,8 @@ const char *text_backing(uint32_t backing)
 	static const char *const words[] = {
 		[SLUICE_BACKING_MEMFD] = "memfd",
 		[SLUICE_BACKING_ARENA] = "arena",
+		[SLUICE_BACKING_FILE] = "file",
+		[SLUICE_BACKING_DAX] = "dax",
 	};
 	return word_of(words, LEN(words), backing);
 }

@@ -64,6 +64,8 @@ static void what_no_list_has(void)
 	SAYS(text_engine(0), "unknown");
 	SAYS(text_port_state(SLUICE_PORT_UP), "up");
 	SAYS(text_backing(SLUICE_BACKING_ARENA), "arena");
+	SAYS(text_backing(SLUICE_BACKING_FILE), "file");
+	SAYS(text_backing(SLUICE_BACKING_DAX), "dax");
 }
 
 static void what_was_meant(void)

@@ -39,9 +39,10 @@
  *
  * All readers of a region are in the writer's PID namespace. A process whose
  * first thread has ended counts as gone. The child of a fork takes a seat of its
- * own. Records are taken by compare-and-swap, so by processes of one host;
- * another host's reader is given one by the writer (seat_take with its owner,
- * seat_sit there).
+ * own. A process may take a record for another, as a daemon for its child
+ * (seat_take with its owner, seat_sit there). Records are taken by compare-and-
+ * swap and their owners looked up in /proc, so they are for the writer's host:
+ * readers on another one copy, as those without rights.
  */
 
 #include "sluice/atomic.h"

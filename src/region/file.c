@@ -21,6 +21,8 @@
 #include "region/map.h"
 #include "sluice/atomic.h"
 
+#define PAGE 4096u /* what is looked at, or cleared, at a time */
+
 /* What we are asked for, and what there is. */
 struct making {
 	const char *path;
@@ -127,15 +129,27 @@ static int stretch(struct making *m, struct why *why)
 	return m->backing == SLUICE_BACKING_FILE ? take_blocks(m, why) : 0;
 }
 
-static bool is_zero(const struct making *m)
+/* Of a page; whole words at a time, for it is done for all of a device. */
+static bool is_zero(const uint64_t *page)
 {
-	const uint64_t *w = (const uint64_t *)m->head;
 	uint64_t any = 0;
 
-	for (uint64_t i = 0; i < m->len / 8 && !any; i += 512)
-		for (uint64_t k = i; k < i + 512; k++)
-			any |= w[k];
+	for (uint32_t i = 0; i < PAGE / 8; i++)
+		any |= page[i];
 	return !any;
+}
+
+static uint64_t *page_at(const struct making *m, uint64_t off)
+{
+	return (uint64_t *)((uint8_t *)m->head + off);
+}
+
+static bool is_empty(const struct making *m)
+{
+	for (uint64_t off = 0; off < m->len; off += PAGE)
+		if (!is_zero(page_at(m, off)))
+			return false;
+	return true;
 }
 
 /* May what is in it be overwritten? */
@@ -143,7 +157,7 @@ static int check_content(const struct making *m, struct why *why)
 {
 	const struct sluice_region *h = m->head;
 
-	if (m->is_new || is_zero(m))
+	if (m->is_new || is_empty(m))
 		return 0;
 	if (sluice_load64_relaxed(&h->magic) != SLUICE_MAGIC)
 		return why_say(why, -EEXIST,
@@ -153,8 +167,11 @@ static int check_content(const struct making *m, struct why *why)
 	if (h->name[0] && strncmp(h->name, m->name, SLUICE_NAME_LEN) != 0)
 		return why_say(why, -EEXIST,
 			       "%s: holds the region of switch %.31s; if that "
-			       "is of no use, remove it",
-			       m->path, h->name);
+			       "is of no use, %s",
+			       m->path, h->name,
+			       m->backing == SLUICE_BACKING_DAX
+				       ? "make the device's namespace anew"
+				       : "remove it");
 	if (sluice_writer_lives(h))
 		return why_say(why, -EBUSY,
 			       "%s: process %llu writes the region in it and "
@@ -185,8 +202,10 @@ static void clear(struct making *m)
 	sluice_store64_release(&m->head->magic, SLUICE_MAGIC);
 	sluice_store32_release(&m->head->abi, 0);
 	sluice_store32_release(&m->head->n_tables, 0);
-	if (!m->is_new)
-		memset((uint8_t *)m->head + 16, 0, m->len - 16);
+	memset((uint8_t *)m->head + 16, 0, PAGE - 16);
+	for (uint64_t off = PAGE; off < m->len && !m->is_new; off += PAGE)
+		if (!is_zero(page_at(m, off)))
+			memset(page_at(m, off), 0, PAGE);
 }
 
 static int make(struct making *m, struct region **out, struct why *why)

@@ -262,6 +262,49 @@ static void counters_and_rounds_go_on_in_a_new_engine(void)
 	lab_fini(&lab);
 }
 
+static uint64_t tx_of(const struct lab *lab, uint32_t port)
+{
+	struct sluice_port_stats s;
+
+	sluice_reader_stats(&lab->see, port, &s);
+	return s.tx_packets;
+}
+
+static void a_fenced_engine_begins_anew_and_a_lost_record_is_taken_again(void)
+{
+	struct sluice_section *record;
+	struct sluice_key key;
+	uint8_t frame[60];
+	struct lab lab;
+
+	lab_init(&lab, 2, 16);
+	one_flow(&lab, 1, sluice_act_of(SLUICE_ACT_OUTPUT, 2), frame);
+	CHECK_EQ(sluice_parse(frame, frame + 60, 1, &key), SLUICE_DROP_NONE);
+	record = (struct sluice_section *)(uintptr_t)lab.see.sections;
+	CHECK_EQ(record->owner, sluice_owner_of(0));
+	/* The section of the next round is fenced as soon as it begins. */
+	record->fence = record->word + 1;
+	CHECK(mem_peer_push(lab.peers[1], frame, 60, NULL));
+	poll_round(lab.engine, 1);
+	CHECK_EQ(record->word, record->fence + 3);
+	CHECK_EQ(tx_of(&lab, 2), 1);
+	/* Somebody has taken the record from us: nothing that is found holds. */
+	record->owner++;
+	CHECK(mem_peer_push(lab.peers[1], frame, 60, NULL));
+	poll_round(lab.engine, 1);
+	CHECK_EQ(tx_of(&lab, 2), 1);
+	CHECK_EQ(lab.n_slow, 1);
+	CHECK_EQ(lab_find(&lab, &key)->n_packets, 1);
+	poll_sit(lab.engine);
+	CHECK_EQ(record[1].owner, sluice_owner_of(0));
+	CHECK(mem_peer_push(lab.peers[1], frame, 60, NULL));
+	poll_round(lab.engine, 1);
+	CHECK_EQ(tx_of(&lab, 2), 2);
+	CHECK_EQ(lab_find(&lab, &key)->n_packets, 2);
+	CHECK(lab_adds_up(&lab));
+	lab_fini(&lab);
+}
+
 static void two_engines_share_nothing(void)
 {
 	uint8_t frame[60], got[60];
@@ -341,6 +384,7 @@ int main(int argc, char **argv)
 	TEST(what_the_slow_path_sends_is_sent_or_taken_back);
 	TEST(a_port_leaves_and_another_comes);
 	TEST(counters_and_rounds_go_on_in_a_new_engine);
+	TEST(a_fenced_engine_begins_anew_and_a_lost_record_is_taken_again);
 	TEST(two_engines_share_nothing);
 	TEST(an_idle_engine_sleeps);
 	TEST(a_region_that_is_none_is_refused);
