@@ -163,10 +163,11 @@ static int writer_new(struct sluice_masked *s, struct table_exact *exact,
 			       (uint64_t *)((uint8_t *)s + s->filter_off),
 			       s->n_filter, v->exact.n_entries) ||
 	    !t->records || !t->steps || !t->ranks) {
+		why_say(why, -ENOMEM,
+			"no memory to write a table of %u entries",
+			v->exact.n_entries);
 		table_masked_free(t);
-		return why_say(why, -ENOMEM,
-			       "no memory to write a table of %u entries",
-			       v->exact.n_entries);
+		return -ENOMEM;
 	}
 	*out = t;
 	return 0;
