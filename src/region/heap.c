@@ -228,12 +228,6 @@ uint32_t heap_share(uint32_t len)
 
 /* ---- Blocks. ---- */
 
-void heap_put(uint64_t *p, uint64_t v)
-{
-	crash_point();
-	sluice_store64_release(p, v);
-}
-
 bool heap_find(struct heap *h, uint32_t off, struct heap_place *out)
 {
 	uint32_t page = off / SLUICE_HEAP_PAGE;

@@ -49,6 +49,7 @@
 #include <stdint.h>
 
 #include "base/annotate.h"
+#include "base/crash.h"
 #include "base/why.h"
 #include "region/region.h"
 #include "sluice/heap.h"
@@ -118,7 +119,11 @@ int heap_block_new(struct heap *h, uint32_t len, const struct heap_owner *owner,
 		   uint32_t *off, struct why *why) MUST_USE;
 
 /* Every store into a block that readers can see, or will. */
-void heap_put(uint64_t *p, uint64_t v);
+static inline void heap_put(uint64_t *p, uint64_t v)
+{
+	crash_point();
+	sluice_store64_release(p, v);
+}
 
 /* The entry that refers to the block is known now. */
 void heap_block_own(struct heap *h, uint32_t off, uint32_t entry);
