@@ -30,7 +30,7 @@
  * up       The reader brings the ports that are up, as a bitmap, taken once for a
  *          packet or a batch: sluice_ports_up(), or what it knows better.
  *
- * A reader is in a section (base/grace.h) from find to its last use of a bucket;
+ * A reader is in a section (sluice/section.h) from find to its last use of a bucket;
  * an XDP program is as long as it runs. One writer (table/group.h).
  *
  * Promises, with sluice/group_pick.h
