@@ -116,8 +116,7 @@ SLUICE_INLINE bool sluice_section_holds(const struct sluice_seat *s)
 {
 	/* [section-fence] who has loaded a word of the next owner's sees it */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return sluice_load64_relaxed(&s->record->fence) != s->word &&
-	       sluice_load64_relaxed(&s->record->owner) == s->owner;
+	return sluice_load64_relaxed(&s->record->fence) != s->word;
 }
 
 /* We have let go of everything. */
@@ -166,7 +165,10 @@ int sluice_seat_take(struct sluice_section *records, uint32_t n,
 int sluice_seat_sit(struct sluice_section *records, uint32_t n, uint32_t i,
 		    uint64_t owner, struct sluice_seat *out);
 
-/* Ours no more? So it is when somebody took us for dead: take another. */
+/*
+ * Ours no more? So it is when somebody took us for dead, who is in another PID
+ * namespace. Ask before a section: it would protect nothing; take another.
+ */
 SLUICE_INLINE bool sluice_seat_is_lost(const struct sluice_seat *s)
 {
 	return sluice_load64_relaxed(&s->record->owner) != s->owner;

@@ -66,7 +66,6 @@ static int take_seat(struct poll *e, struct sluice_why *why)
 
 void poll_sit(struct poll *e)
 {
-	/* Without one all packets go to the slow path. */
 	if (sluice_seat_is_lost(&e->seat))
 		(void)take_seat(e, NULL);
 }

@@ -119,7 +119,7 @@ uint64_t poll_ports(const struct poll *e);
 /* Adds what devices lost to the counters; now and then. */
 void poll_losses(struct poll *e);
 
-/* Takes another reader record if ours is lost; now and then. */
+/* Takes another reader record if ours is lost: until then rounds do nothing. */
 void poll_sit(struct poll *e);
 
 /* ---- Running. ---- */

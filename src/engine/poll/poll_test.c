@@ -3,6 +3,8 @@
 #include "engine/poll/poll.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/test.h"
@@ -288,19 +290,66 @@ static void a_fenced_engine_begins_anew_and_a_lost_record_is_taken_again(void)
 	poll_round(lab.engine, 1);
 	CHECK_EQ(record->word, record->fence + 3);
 	CHECK_EQ(tx_of(&lab, 2), 1);
-	/* Somebody has taken the record from us: nothing that is found holds. */
+	/* Somebody has taken the record from us. */
 	record->owner++;
 	CHECK(mem_peer_push(lab.peers[1], frame, 60, NULL));
-	poll_round(lab.engine, 1);
-	CHECK_EQ(tx_of(&lab, 2), 1);
-	CHECK_EQ(lab.n_slow, 1);
+	CHECK_EQ(poll_round(lab.engine, 1), 0);
+	CHECK_EQ(record->word % 2, 0);
 	CHECK_EQ(lab_find(&lab, &key)->n_packets, 1);
 	poll_sit(lab.engine);
 	CHECK_EQ(record[1].owner, sluice_owner_of(0));
 	CHECK(mem_peer_push(lab.peers[1], frame, 60, NULL));
 	poll_round(lab.engine, 1);
-	CHECK_EQ(tx_of(&lab, 2), 2);
-	CHECK_EQ(lab_find(&lab, &key)->n_packets, 2);
+	CHECK_EQ(tx_of(&lab, 2), 3);
+	CHECK_EQ(lab_find(&lab, &key)->n_packets, 3);
+	CHECK(lab_adds_up(&lab));
+	lab_fini(&lab);
+}
+
+/* The first touch of the table of flows in a round, and what happens at it. */
+static struct {
+	void *mem;
+	size_t len;
+	struct sluice_section *record;
+} trap;
+
+static void on_touch(int sig)
+{
+	(void)sig;
+	trap.record->fence = trap.record->word;
+	mprotect(trap.mem, trap.len, PROT_READ | PROT_WRITE);
+}
+
+/* It has a burst and has begun to look for its flows: what it finds is void. */
+static void who_is_fenced_amid_a_burst_counts_nothing(void)
+{
+	const struct sigaction on = {.sa_handler = on_touch};
+	struct sigaction off;
+	struct sluice_key key;
+	uint8_t frame[60];
+	struct lab lab;
+
+	lab_init(&lab, 2, 16);
+	one_flow(&lab, 1, sluice_act_of(SLUICE_ACT_OUTPUT, 2), frame);
+	CHECK_EQ(sluice_parse(frame, frame + 60, 1, &key), SLUICE_DROP_NONE);
+	for (uint32_t i = 0; i < 3; i++)
+		CHECK(mem_peer_push(lab.peers[1], frame, 60, NULL));
+	trap.record = (struct sluice_section *)(uintptr_t)lab.see.sections;
+	/* The page of the flow's entry, in which no record lies. */
+	trap.mem = (void *)((uintptr_t)lab_find(&lab, &key) & ~4095ull);
+	trap.len = 4096;
+	CHECK((uintptr_t)trap.record / 4096 != (uintptr_t)trap.mem / 4096);
+	must(!sigaction(SIGSEGV, &on, &off));
+	must(!mprotect(trap.mem, trap.len, PROT_NONE));
+	poll_round(lab.engine, 1);
+	must(!sigaction(SIGSEGV, &off, NULL));
+	CHECK_EQ(trap.record->fence + 1, trap.record->word);
+	CHECK_EQ(lab.n_slow, 3);
+	CHECK_EQ(tx_of(&lab, 2), 0);
+	CHECK_EQ(lab_find(&lab, &key)->n_packets, 0);
+	CHECK(mem_peer_push(lab.peers[1], frame, 60, NULL));
+	poll_round(lab.engine, 1);
+	CHECK_EQ(tx_of(&lab, 2), 1);
 	CHECK(lab_adds_up(&lab));
 	lab_fini(&lab);
 }
@@ -385,6 +434,7 @@ int main(int argc, char **argv)
 	TEST(a_port_leaves_and_another_comes);
 	TEST(counters_and_rounds_go_on_in_a_new_engine);
 	TEST(a_fenced_engine_begins_anew_and_a_lost_record_is_taken_again);
+	TEST(who_is_fenced_amid_a_burst_counts_nothing);
 	TEST(two_engines_share_nothing);
 	TEST(an_idle_engine_sleeps);
 	TEST(a_region_that_is_none_is_refused);

@@ -255,6 +255,9 @@ uint32_t poll_round(struct poll *e, uint64_t now_ns)
 	uint64_t from_first = ready & ~0ull << e->first;
 	uint32_t n;
 
+	/* Until poll_sit() there is no section to be in. */
+	if (unlikely(sluice_seat_is_lost(&e->seat)))
+		return 0;
 	sluice_section_enter(&e->seat);
 	e->busy = 0;
 	n = serve_all(e, from_first, now_ns);
