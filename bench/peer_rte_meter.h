@@ -20,9 +20,10 @@ struct peer_meters *peer_meters_new(uint32_t n, uint64_t rate, uint64_t burst);
 void peer_meters_free(struct peer_meters *p);
 
 struct peer_meter_run {
-	const uint32_t *order; /* [n_packets] numbers of meters */
+	const uint32_t *order; /* [n_packets + ahead] numbers of meters */
 	uint32_t n_packets;
-	uint32_t len; /* bytes of a packet */
+	uint32_t ahead; /* packets by which memory is asked for before */
+	uint32_t len;	/* bytes of a packet */
 };
 
 /* Asks for each packet; adds to the counts of green, yellow and red ones. */

@@ -7,15 +7,18 @@
  *     KIND/N/shared       the same by atomic operations
  *     .../two-cores       while another core asks the same meters
  *     single/1/{green,red}/...  all packets granted, or none
+ *     .../batch-16        16 packets asked for at once
  *     rejected/{cas,chunks}/..  other ways to share a bucket, written down here:
  *                         its time set by compare-and-swap for each packet; or
  *                         fetched 16 packets at a time by each core
- *     find/N              finding the meter by its id and asking it
+ *     find/N              finding the meter by its id and asking it, one after
+ *                         the other
  *     clock/..            looking at a clock
  *     bytes/N-engines     of a meter, its part of the index included
  *
- * The clock is read once for 32 packets, as an engine does; so in the loop
- * alone. All but green and red are asked for about twice what they grant.
+ * The clock is read once for 32 packets, and a meter's memory is asked for eight
+ * packets ahead, as an engine does that has batches; so in the loop alone, and
+ * for the peer. All but green and red are asked for about twice what they grant.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +35,13 @@
 #include "bench/peer_rte_meter.h"
 #endif
 
-enum { N_ROUNDS = 11, N_PACKETS = 1000000, MILLION = 1000000, LEN = 500 };
+enum {
+	N_ROUNDS = 11,
+	N_PACKETS = 1000000,
+	MILLION = 1000000,
+	LEN = 500,
+	AHEAD = 8
+};
 
 /* Bytes a second, of all meters together: half of what is asked for. */
 #define RATE 25000000000ull
@@ -42,7 +51,7 @@ struct lab {
 	struct table_meter *table;
 	struct sluice_meter_view view;
 	struct sluice_meter **meters; /* [n] */
-	uint32_t *order;	      /* [N_PACKETS] */
+	uint32_t *order;	      /* [N_PACKETS + AHEAD] */
 	uint32_t n;
 	uint64_t rate; /* of each */
 	uint64_t burst;
@@ -93,9 +102,9 @@ static void lab_init(struct lab *lab, uint32_t n)
 				    0));
 	lab->n = n;
 	lab->meters = calloc(n, sizeof(*lab->meters));
-	lab->order = bench_alloc(N_PACKETS * sizeof(*lab->order));
+	lab->order = bench_alloc((N_PACKETS + AHEAD) * sizeof(*lab->order));
 	must(lab->meters);
-	for (uint32_t i = 0; i < N_PACKETS; i++)
+	for (uint32_t i = 0; i < N_PACKETS + AHEAD; i++)
 		lab->order[i] = rng_below(&r, n);
 	lab->rate = RATE / n;
 	lab->burst = lab->rate / 100 + 10 * LEN;
@@ -103,7 +112,7 @@ static void lab_init(struct lab *lab, uint32_t n)
 
 static void lab_fini(struct lab *lab)
 {
-	bench_free(lab->order, N_PACKETS * sizeof(*lab->order));
+	bench_free(lab->order, (N_PACKETS + AHEAD) * sizeof(*lab->order));
 	free(lab->meters);
 	table_meter_free(lab->table);
 	region_free(lab->region);
@@ -121,9 +130,12 @@ struct work {
 /* The meter of the ith packet; now and then a look at the clock. */
 static struct sluice_meter *next(struct work *w, uint32_t i)
 {
+	const struct lab *lab = w->lab;
+
 	if (i % 32 == 0)
 		w->now_ns = clock_now_ns();
-	return w->lab->meters[w->lab->order[i]];
+	sluice_meter_fetch(lab->meters[lab->order[i + AHEAD]]);
+	return lab->meters[lab->order[i]];
 }
 
 static const struct sluice_meter_load load = {.packets = 1, .bytes = LEN};
@@ -165,11 +177,27 @@ static void found(void *arg)
 	struct work *w = arg;
 
 	for (uint32_t i = 0; i < N_PACKETS; i++) {
-		struct sluice_meter *m = next(w, i);
+		struct sluice_meter *m;
 
+		if (i % 32 == 0)
+			w->now_ns = clock_now_ns();
 		must(sluice_meter_find(&w->lab->view, 1, w->lab->order[i],
 				       &m) == SLUICE_YES);
 		w->n[sluice_meter_police_shared(m, w->now_ns, &load)]++;
+	}
+}
+
+/* One look for 16 packets. */
+static void by_batch(void *arg)
+{
+	static const struct sluice_meter_load sixteen = {.packets = 16,
+							 .bytes = 16 * LEN};
+	struct work *w = arg;
+
+	for (uint32_t i = 0; i < N_PACKETS; i += 16) {
+		struct sluice_meter *m = next(w, i);
+
+		w->n[sluice_meter_police_shared(m, w->now_ns, &sixteen)] += 16;
 	}
 }
 
@@ -282,7 +310,7 @@ static void bench_way(struct lab *lab, const char *a, const char *b,
 static double peer_timed(struct peer_meters *p, const struct lab *lab,
 			 enum sluice_meter_kind kind)
 {
-	const struct peer_meter_run run = {lab->order, N_PACKETS, LEN};
+	const struct peer_meter_run run = {lab->order, N_PACKETS, AHEAD, LEN};
 	uint64_t n[3] = {0};
 	uint64_t began = clock_cpu_ns();
 
@@ -352,6 +380,7 @@ static void bench_one(struct lab *lab)
 
 	lab_set(lab, &spec);
 	bench_way(lab, "single", "1", "green/shared", shared);
+	bench_way(lab, "single", "1", "green/batch-16", by_batch);
 	bench_way(lab, "rejected", "cas", "green", by_cas);
 	bench_way(lab, "rejected", "chunks", "green", by_chunks);
 	spec.committed = (struct table_meter_rate){1, 1};

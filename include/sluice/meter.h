@@ -200,6 +200,16 @@ sluice_meter_find(const struct sluice_meter_view *v, uint32_t version,
 	return found;
 }
 
+/* Asks for the memory of a meter that is going to be asked. Host only. */
+#ifndef __bpf__
+SLUICE_INLINE void sluice_meter_fetch(const struct sluice_meter *m)
+{
+	__builtin_prefetch(m);
+	/* Not for writing: other cores may be about to. */
+	__builtin_prefetch(&m->at);
+}
+#endif
+
 /*
  * The colour of a packet, or of a batch that is treated as one: it takes the
  * tokens for all of it or none. For an engine of which one core uses meters.

@@ -410,6 +410,54 @@ static void a_spoilt_header_is_refused(void)
 	fixture_fini(&f);
 }
 
+/*
+ * Whatever is written over the table, who reads and who counts stays inside of
+ * it, and the writer gives no number to two owners. In a block of exactly the
+ * table's length, for AddressSanitizer.
+ */
+static void scribbles_lead_nobody_outside(void)
+{
+	struct rng r = rng_of(test_seed());
+	uint64_t len = table_counter_len(&conf);
+	static struct sluice_counter_sum sums[N_MAX + 1];
+	bool given[N_MAX + 1] = {false};
+	struct sluice_counter_view v;
+	uint64_t *mem, *shared;
+	struct fixture f;
+	uint32_t no;
+
+	fixture_init(&f);
+	shared = region_at(f.region, region_table(f.region, conf.kind)->off,
+			   len);
+	mem = aligned_alloc(64, len);
+	must(mem && shared);
+	memcpy(mem, shared, len);
+	sluice_counter_view_init(&v, (struct sluice_counters *)mem);
+	for (uint32_t i = 0; i < 20000; i++) {
+		struct sluice_counter_lane l =
+			sluice_counter_lane(&v, rng_below(&r, N_LANES + 2));
+
+		mem[rng_below(&r, (uint32_t)(len / 8))] = rng_next(&r);
+		shared[8 + rng_below(&r, (uint32_t)(len / 8) - 8)] =
+			rng_next(&r);
+		no = (uint32_t)rng_next(&r) >> rng_below(&r, 32);
+		sluice_counter_add(&l, no, 1, rng_next(&r), i);
+		sluice_counter_add_shared(&l, no, 1, rng_next(&r), i);
+		CHECK(sluice_counter_read(&v, no, N_MAX + 1, sums) <=
+		      N_MAX + 1);
+		if (!table_counter_alloc(f.table, i, &no)) {
+			CHECK(no >= 1 && no <= N_MAX && !given[no]);
+			given[no] = true;
+		}
+		no = rng_below(&r, N_MAX + 1);
+		CHECK_EQ(table_counter_release(f.table, no), given[no]);
+		given[no] = false;
+		reclaim_all(&f);
+	}
+	free(mem);
+	fixture_fini(&f);
+}
+
 static uint64_t n_wrong(const struct fixture *f)
 {
 	const struct sluice_map m = {f->region->head, f->region->len};
@@ -458,6 +506,7 @@ int main(int argc, char **argv)
 	TEST(random_ops_agree_with_an_array);
 	TEST(shapes_out_of_range_are_refused);
 	TEST(a_spoilt_header_is_refused);
+	TEST(scribbles_lead_nobody_outside);
 	TEST(what_is_broken_is_found);
 	return test_done();
 }
