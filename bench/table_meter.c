@@ -134,7 +134,8 @@ static struct sluice_meter *next(struct work *w, uint32_t i)
 
 	if (i % 32 == 0)
 		w->now_ns = clock_now_ns();
-	sluice_meter_fetch(lab->meters[lab->order[i + AHEAD]]);
+	if (lab->order[i + AHEAD] != lab->order[i])
+		sluice_meter_fetch(lab->meters[lab->order[i + AHEAD]]);
 	return lab->meters[lab->order[i]];
 }
 

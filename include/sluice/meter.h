@@ -200,7 +200,11 @@ sluice_meter_find(const struct sluice_meter_view *v, uint32_t version,
 	return found;
 }
 
-/* Asks for the memory of a meter that is going to be asked. Host only. */
+/*
+ * Asks for the memory of a meter that is going to be asked, some packets ahead;
+ * host only. Not of one that is being asked right now: other cores may share
+ * it, and its line would come and go twice.
+ */
 #ifndef __bpf__
 SLUICE_INLINE void sluice_meter_fetch(const struct sluice_meter *m)
 {

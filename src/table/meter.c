@@ -6,12 +6,12 @@
  * comes.
  *
  * Measured and rejected (bench/table_meter.c, two cores on one meter): setting
- * the word by compare-and-swap for each packet, whose tries grow with the
- * cores; and chunks of tokens that each core takes for itself, which are
- * cheaper, but keep a chunk for each core and meter out of the bucket, so a
- * burst is not what was asked for, and need memory for each core. Who has
- * batches takes the tokens of a batch at once, which is a chunk that is used up
- * at once.
+ * the word by compare-and-swap for each packet, which is a tenth to a quarter
+ * slower with two cores already, and whose tries grow with the cores; and chunks
+ * of tokens that each core takes for itself. These are several times cheaper,
+ * but a chunk for each core and meter is then outside of the bucket, so a burst
+ * is not what was asked for, and it needs memory for each core. Who has batches
+ * asks once for a batch: a chunk that is used up at once, and cheaper yet.
  */
 #include "table/meter.h"
 
