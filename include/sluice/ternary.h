@@ -27,8 +27,8 @@
  * "words" has a bit for each 8-byte word of the mask that is not zero; only
  * these words are stored, in order, so long keys cost only what rules use.
  *
- * One writer (table/ternary.h), any number of readers in any process and in BPF
- * (sluice/ternary_find.h).
+ * One writer (table/ternary.h), any number of readers in any process
+ * (sluice/ternary_find.h) and in BPF (sluice/ternary_bpf.h).
  *
  * Promises
  *   1. find is wait-free: at most SLUICE_TERNARY_TRIES passes of n_tuples
@@ -201,6 +201,25 @@ SLUICE_INLINE const uint64_t *
 sluice_ternary_order(const struct sluice_ternary_view *v, uint64_t n)
 {
 	return v->orders + n % SLUICE_TERNARY_ORDERS * v->n_tuples;
+}
+
+/* ---- The hash of a masked key: as that of sluice/exact.h. ---- */
+
+SLUICE_INLINE uint64_t sluice_ternary_mix_(const uint64_t *hash_keys,
+					   uint64_t h, uint32_t word,
+					   uint64_t x)
+{
+	return h + (hash_keys[2 * word] + (uint32_t)x) *
+			   (hash_keys[2 * word + 1] + (x >> 32));
+}
+
+SLUICE_INLINE uint32_t sluice_ternary_fold_(uint64_t h)
+{
+	uint32_t mixed = (uint32_t)(h >> 32);
+
+	mixed ^= mixed >> 15;
+	mixed *= 0x2c1b3c6du;
+	return mixed ^ mixed >> 12;
 }
 
 #endif

@@ -13,21 +13,31 @@
 #include "sluice/exact_hits.h"
 #endif
 
-SLUICE_INLINE uint64_t sluice_ternary_mix_(const uint64_t *hash_keys,
-					   uint64_t h, uint32_t word,
-					   uint64_t x)
+/* Is there an i-th word? A constant bound is for BPF. */
+SLUICE_INLINE bool sluice_ternary_left_(const struct sluice_ternary_view *v,
+					uint64_t words, uint32_t i)
 {
-	return h + (hash_keys[2 * word] + (uint32_t)x) *
-			   (hash_keys[2 * word + 1] + (x >> 32));
+	return words && i < v->n_words && i < SLUICE_TERNARY_WORDS_MAX;
 }
 
-SLUICE_INLINE uint32_t sluice_ternary_fold_(uint64_t h)
+/* The number of the first word. */
+SLUICE_INLINE uint32_t sluice_ternary_word_(uint64_t words)
 {
-	uint32_t mixed = (uint32_t)(h >> 32);
+#ifdef __bpf__
+	/*
+	 * It has no such instruction, and clang 14 no way around it: counts the
+	 * bits below. The verifier would follow each way through branches.
+	 */
+	uint64_t x = (words & -words) - 1;
 
-	mixed ^= mixed >> 15;
-	mixed *= 0x2c1b3c6du;
-	return mixed ^ mixed >> 12;
+	x -= x >> 1 & 0x5555555555555555u;
+	x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
+	x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+	return (uint32_t)(x * 0x0101010101010101u >> 56) &
+	       (SLUICE_TERNARY_WORDS_MAX - 1);
+#else
+	return (uint32_t)__builtin_ctzll(words);
+#endif
 }
 
 /* The hash of the chain in which rules lie that a tuple holds for this key. */
@@ -41,8 +51,8 @@ SLUICE_INLINE uint32_t sluice_ternary_hash(const struct sluice_ternary_view *v,
 					 SLUICE_TERNARY_WORDS_MAX, tuple);
 	uint64_t words = sluice_load64_relaxed(&t->words) & v->words;
 
-	for (uint32_t i = 0; words && i < v->n_words; i++) {
-		uint32_t w = (uint32_t)__builtin_ctzll(words);
+	for (uint32_t i = 0; sluice_ternary_left_(v, words, i); i++) {
+		uint32_t w = sluice_ternary_word_(words);
 
 		h = sluice_ternary_mix_(hk, h, w,
 					key[w] & sluice_load64_relaxed(
@@ -118,8 +128,8 @@ SLUICE_INLINE bool sluice_rule_matches_(const struct sluice_ternary_view *v,
 	/* [ternary-head] */
 	uint64_t words = sluice_load64_acquire(&rule->words) & v->words;
 
-	for (uint32_t i = 0; words && i < v->n_words; i++) {
-		uint64_t k = key[__builtin_ctzll(words)];
+	for (uint32_t i = 0; sluice_ternary_left_(v, words, i); i++) {
+		uint64_t k = key[sluice_ternary_word_(words)];
 
 		/* [ternary-head] */
 		if ((k ^ sluice_load64_acquire(&pair[2 * i + 1])) &
@@ -137,36 +147,44 @@ struct sluice_ternary_best {
 	uint32_t priority;
 };
 
+/*
+ * Looks at one rule of a chain, given + 1. Returns the next one + 1; 0: the chain
+ * has no better one.
+ */
+SLUICE_INLINE uint32_t sluice_ternary_rule_step_(
+	const struct sluice_ternary_view *v, uint32_t at, const uint64_t *key,
+	uint32_t version, struct sluice_ternary_best *best)
+{
+	struct sluice_rule *rule;
+	uint32_t priority;
+	uint64_t head;
+
+	/* The end, 0, is outside like a lie. */
+	if (at - 1 >= v->n_entries)
+		return 0;
+	rule = sluice_ternary_rule(v, at - 1);
+	head = sluice_load64_acquire(&rule->head); /* [ternary-head] */
+	priority = sluice_load32_acquire(&rule->priority);
+	if (best->rule && priority <= best->priority)
+		return 0;
+	if (sluice_head_visible(head, version) &&
+	    sluice_rule_matches_(v, rule, head, key)) {
+		best->rule = rule;
+		best->head = head;
+		best->priority = priority;
+		return 0;
+	}
+	return sluice_load32_acquire(&rule->next); /* [ternary-link] */
+}
+
 /* The best rule of a chain, if it is better than the best so far. */
 SLUICE_INLINE void sluice_ternary_walk_(const struct sluice_ternary_view *v,
 					uint32_t first, const uint64_t *key,
 					uint32_t version,
 					struct sluice_ternary_best *best)
 {
-	for (uint32_t i = 0; i < SLUICE_TERNARY_CHAIN_MAX; i++) {
-		struct sluice_rule *rule;
-		uint32_t priority;
-		uint64_t head;
-
-		/* The end, 0, is outside like a lie. */
-		if (first - 1 >= v->n_entries)
-			return;
-		rule = sluice_ternary_rule(v, first - 1);
-		/* [ternary-head] */
-		head = sluice_load64_acquire(&rule->head);
-		priority = sluice_load32_acquire(&rule->priority);
-		if (best->rule && priority <= best->priority)
-			return;
-		if (sluice_head_visible(head, version) &&
-		    sluice_rule_matches_(v, rule, head, key)) {
-			best->rule = rule;
-			best->head = head;
-			best->priority = priority;
-			return;
-		}
-		/* [ternary-link] */
-		first = sluice_load32_acquire(&rule->next);
-	}
+	for (uint32_t i = 0; first && i < SLUICE_TERNARY_CHAIN_MAX; i++)
+		first = sluice_ternary_rule_step_(v, first, key, version, best);
 }
 
 /*
