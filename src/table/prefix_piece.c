@@ -118,7 +118,7 @@ void prefix_route_is_free(struct table_prefix *t, uint32_t n)
 bool prefix_child(const struct table_prefix *t, const uint32_t *word,
 		  uint32_t *node)
 {
-	uint32_t w = *word;
+	uint32_t w = sluice_load32_relaxed(word);
 	uint32_t i = w & ~SLUICE_PREFIX_CHILD;
 
 	if (!(w & SLUICE_PREFIX_CHILD) || i >= t->view.n_nodes ||

@@ -85,7 +85,8 @@ void prefix_deepen(struct table_prefix *t, const struct sluice_prefix_key *key)
 	path_init(t, &p, key);
 	word = p.words[p.n - 1];
 	n_missing = n_levels(p.at, key->len);
-	if (!n_missing)
+	/* There was room; but what lies in the table may have been scribbled. */
+	if (!n_missing || n_missing > t->pieces.n_nodes_free)
 		return;
 	stands_for = *word & SLUICE_PREFIX_CHILD ? 0 : *word;
 	at = p.at + (n_missing - 1) * SLUICE_NODE_BITS;
@@ -140,14 +141,14 @@ static void reparent(const struct table_prefix *t, uint32_t n,
 			prefix_put(&r->parent, to); /* [prefix-word] */
 			return;
 		}
-		n = parent <= t->view.n_routes ? parent : 0;
+		n = prefix_number(t, parent);
 	}
 }
 
 static void swap_word(struct table_prefix *t, uint32_t *word,
 		      const struct prefix_swap *s)
 {
-	uint32_t w = *word;
+	uint32_t w = sluice_load32_relaxed(word);
 	uint32_t node;
 
 	if (prefix_child(t, word, &node)) {
@@ -216,7 +217,7 @@ uint32_t prefix_exact(const struct table_prefix *t,
 		}
 		if (r->len == key->len && !exact)
 			exact = n;
-		n = r->parent <= t->view.n_routes ? r->parent : 0;
+		n = prefix_number(t, r->parent);
 	}
 	return exact;
 }
