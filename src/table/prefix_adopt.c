@@ -152,7 +152,8 @@ static int sort_routes(struct mend *m)
 			continue;
 		m->order[m->n] =
 			(struct sorted){.key = prefix_key(t, n), .n = n};
-		if (!prefix_key_ok(t, &m->order[m->n].key))
+		if (prefix_route(t, n)->len > t->view.key_bits ||
+		    !prefix_key_ok(t, &m->order[m->n].key))
 			continue; /* scribbled upon */
 		set_live(m, n, true);
 		m->n++;
