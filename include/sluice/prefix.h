@@ -37,7 +37,7 @@
  *   4. Whatever is written into the table by others, a reader touches nothing
  *      outside the table and ends.
  *
- * find and the route it answers need a section (base/grace.h; an XDP program is
+ * find and the route it answers need a section (sluice/section.h; an XDP program is
  * in one); who has none copies with sluice_prefix_get().
  *
  * How the writer keeps them:

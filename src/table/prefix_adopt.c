@@ -29,9 +29,6 @@ struct mend {
 	uint32_t n;
 	uint32_t pos;	/* the first that has no place yet */
 	uint64_t *live; /* by number: bit set if it lives on */
-	/* A route that replaces another, and its parent once that is dead. */
-	uint32_t late;
-	uint32_t late_parent;
 };
 
 /* The words of the root or of a node. */
@@ -106,7 +103,13 @@ static bool is_live(const struct mend *m, uint32_t n)
 	return m->live[n / 64] >> n % 64 & 1;
 }
 
-/* Of two routes of one prefix the newer has the older as its parent. */
+/* Of two routes of one prefix the newer lives on; the other leads to it. */
+static void drop(struct mend *m, uint32_t older, uint32_t newer)
+{
+	set_live(m, older, false);
+	prefix_put(&prefix_route(m->t, older)->parent, newer);
+}
+
 static void drop_doubles(struct mend *m)
 {
 	uint32_t n = 0;
@@ -121,13 +124,13 @@ static void drop_doubles(struct mend *m)
 			m->order[n++] = *s;
 			continue;
 		}
-		if (prefix_route(m->t, last->n)->parent == s->n) {
-			set_live(m, s->n, false);
-		} else {
-			set_live(m, last->n, false);
+		if (sluice_head_version(prefix_route(m->t, s->n)->head) ==
+		    PREFIX_NEWER) {
+			drop(m, last->n, s->n);
 			*last = *s;
+		} else {
+			drop(m, s->n, last->n);
 		}
-		m->late = last->n;
 	}
 	m->n = n;
 }
@@ -195,10 +198,7 @@ static void leaf(struct table_prefix *t, uint32_t *word, uint32_t route)
 
 static void set_parent(struct mend *m, uint32_t n, uint32_t parent)
 {
-	if (n == m->late)
-		m->late_parent = parent;
-	else
-		word_put(&prefix_route(m->t, n)->parent, parent);
+	word_put(&prefix_route(m->t, n)->parent, parent);
 }
 
 static uint32_t slot_of(const struct span *s, const struct sorted *r)
@@ -323,14 +323,13 @@ static void mend_heads(struct mend *m)
 		if (!is_live(m, n)) {
 			prefix_put64(head, sluice_head_dead(*head));
 			prefix_route_rest(t, n);
-		} else if (state != SLUICE_ENTRY_LIVE) {
+		} else if (state != SLUICE_ENTRY_LIVE ||
+			   sluice_head_version(*head)) {
 			prefix_put64(head,
 				     sluice_head_to(*head, SLUICE_ENTRY_LIVE,
 						    0));
 		}
 	}
-	if (m->late)
-		word_put(&prefix_route(t, m->late)->parent, m->late_parent);
 }
 
 int prefix_adopt_all(struct table_prefix *t, struct why *why)

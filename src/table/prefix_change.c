@@ -5,8 +5,10 @@
  * Every function here is a sequence of single stores. What a writer that is
  * killed between two of them had begun is finished by who adopts the table, so a
  * route's head comes first: live before the words name it, dead before they
- * cease to. A route that replaces another has that one as its parent until the
- * other is dead, which tells the newer of the two.
+ * cease to. A route that replaces another is marked in its head until the other is
+ * dead, which tells the newer of the two; and the other gets it as its parent,
+ * for readers who have come to the other from a longer route (with unsettled
+ * sets only) and find it dead.
  *
  *     prepare  born route's words and head | dying route's head, then its words
  *              become unsettled: readers of older versions pass through the
@@ -102,14 +104,14 @@ static int room(const struct table_prefix *t, const struct change *c,
 
 /* Takes a route and fills it; nobody finds it yet. */
 static uint32_t route_new(struct table_prefix *t, const struct change *c,
-			  const uint64_t *value)
+			  uint32_t parent, const uint64_t *value)
 {
 	uint32_t n = prefix_route_take(t);
 	struct sluice_route *r = prefix_route(t, n);
 	uint64_t *words = sluice_prefix_value(&t->view, n);
 
 	/* [prefix-reuse] */
-	prefix_put(&r->parent, c->exact ? c->exact : c->around);
+	prefix_put(&r->parent, parent);
 	prefix_put(&r->len, c->key->len);
 	prefix_put64(&r->addr.hi, c->key->addr.hi);
 	if (t->view.key_bits > 64)
@@ -173,12 +175,14 @@ int table_prefix_set(struct table_prefix *t,
 	if (err)
 		return err;
 	prefix_begin(t);
-	n = route_new(t, &c, value);
-	head_put(t, n, SLUICE_ENTRY_LIVE, 0);
+	n = route_new(t, &c, c.around, value);
+	head_put(t, n, SLUICE_ENTRY_LIVE, c.exact ? PREFIX_NEWER : 0);
 	route_link(t, &c, n);
 	if (c.exact) {
+		/* [prefix-word] before it is dead */
+		prefix_put(&prefix_route(t, c.exact)->parent, n);
 		kill_route(t, c.exact);
-		prefix_put(&prefix_route(t, n)->parent, c.around);
+		head_put(t, n, SLUICE_ENTRY_LIVE, 0);
 		prefix_route_rest(t, c.exact);
 	}
 	prefix_end(t);
@@ -261,7 +265,8 @@ static int prepare(struct change_table *ct, const struct change_item *item,
 		return err;
 	prefix_begin(t);
 	if (item->kind != CHANGE_DEL) {
-		born = route_new(t, &c, item->value);
+		born = route_new(t, &c, c.exact ? c.exact : c.around,
+				 item->value);
 		head_put(t, born, SLUICE_ENTRY_BORN, version);
 	}
 	if (c.exact)

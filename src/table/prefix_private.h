@@ -53,6 +53,9 @@ struct table_prefix {
 	struct prefix_pieces pieces;
 };
 
+/* The version in the head of a live route that takes another's place. */
+#define PREFIX_NEWER 1u
+
 /* Every store that readers can see. */
 static inline void prefix_put(uint32_t *p, uint32_t v)
 {
