@@ -241,7 +241,7 @@ static void left_is_whole_twice(struct rig *r, struct rng *rng,
 
 	memcpy(left, r->f.region->head, r->f.region->len);
 	left_is_whole(r, op);
-	for (int64_t at = rng_below(rng, 4);; at += 1 + rng_below(rng, 30)) {
+	for (int64_t at = rng_below(rng, 40);; at += 1 + rng_below(rng, 150)) {
 		memcpy(r->f.region->head, left, r->f.region->len);
 		if (!killed(r, NULL, at))
 			break;
@@ -268,7 +268,7 @@ static void step(struct rig *r, struct rng *rng, const struct op *op)
 		r->probes[i] = op->keys[i].addr;
 	keep(r);
 	for (int64_t at = rng_below(rng, 3); killed(r, op, at);
-	     at += 1 + rng_below(rng, 5)) {
+	     at += 1 + rng_below(rng, 8)) {
 		left_is_whole_twice(r, rng, op);
 		put_back(r);
 	}
