@@ -60,6 +60,7 @@
 #define SLUICE_NODE_BITS 4u
 #define SLUICE_NODE_WORDS 16u
 #define SLUICE_PREFIX_TRIES 4u
+#define SLUICE_PREFIX_LEVELS 30u /* of nodes: (128 - 8) / 4 */
 #define SLUICE_PREFIX_CHAIN 260u /* routes around one address, old and new */
 
 /*
@@ -192,50 +193,88 @@ SLUICE_INLINE uint32_t sluice_prefix_word_(const struct sluice_prefix_view *v,
 	/* [prefix-word] */
 	uint32_t w = sluice_load32_acquire(&v->root[a.hi >> v->root_shift]);
 
-	for (uint32_t at = 64 - v->root_shift; w & SLUICE_PREFIX_CHILD;
-	     at += SLUICE_NODE_BITS) {
+	uint32_t at = 64 - v->root_shift;
+
+	/* A bound that BPF's verifier sees. */
+	for (uint32_t i = 0; i < SLUICE_PREFIX_LEVELS; i++) {
 		uint64_t node = w & ~SLUICE_PREFIX_CHILD;
 
+		if (!(w & SLUICE_PREFIX_CHILD))
+			return w;
 		if (node >= v->n_nodes || at >= v->key_bits)
 			return 0;
 		/* [prefix-word] */
 		w = sluice_load32_acquire(&v->nodes[node * SLUICE_NODE_WORDS +
 						    sluice_addr_nibble(a, at)]);
+		at += SLUICE_NODE_BITS;
 	}
-	return w;
+	return w & SLUICE_PREFIX_CHILD ? 0 : w;
 }
+
+/* On the way from a route to the shorter ones around it. */
+struct sluice_prefix_chain {
+	const struct sluice_prefix_view *v;
+	uint32_t word;
+	uint32_t version;
+	uint32_t n; /* the answer; 0: none */
+	bool is_default;
+};
+
+/* One route further; true: that was the last. */
+SLUICE_INLINE bool sluice_prefix_step_(struct sluice_prefix_chain *c)
+{
+	uint32_t n = c->word & SLUICE_PREFIX_NUMBER;
+	const struct sluice_route *r;
+
+	if (!n) {
+		if (c->is_default)
+			return true;
+		c->is_default = true;
+		/* [prefix-word] */
+		c->word = sluice_load32_acquire(&c->v->table->default_word);
+		return false;
+	}
+	if (n > c->v->n_routes)
+		return true;
+	r = sluice_prefix_route(c->v, n);
+	if (!(c->word & SLUICE_PREFIX_UNSETTLED) ||
+	    sluice_head_visible(sluice_load64_acquire(&r->head), c->version)) {
+		c->n = n;
+		return true;
+	}
+	/* [prefix-word] */
+	c->word = sluice_load32_acquire(&r->parent) | SLUICE_PREFIX_UNSETTLED;
+	return false;
+}
+
+#ifdef __bpf__
+
+/* The helper bpf_loop(): the verifier looks at one turn instead of all. */
+static long (*const sluice_prefix_loop_)(uint32_t n, void *fn, void *ctx,
+					 uint64_t flags) = (void *)181;
+
+static int sluice_prefix_turn_(uint32_t i, void *ctx)
+{
+	(void)i;
+	return sluice_prefix_step_(ctx);
+}
+
+#endif
 
 /* The route that a word means to a reader at that version; 0: none. */
 SLUICE_INLINE uint32_t sluice_prefix_seen_(const struct sluice_prefix_view *v,
 					   uint32_t word, uint32_t version)
 {
-	bool is_default = false;
+	struct sluice_prefix_chain c = {v, word, version, 0, false};
 
-	for (uint32_t i = 0; i < SLUICE_PREFIX_CHAIN; i++) {
-		uint32_t n = word & SLUICE_PREFIX_NUMBER;
-		const struct sluice_route *r;
-
-		if (!n) {
-			if (is_default)
-				return 0;
-			is_default = true;
-			word = sluice_load32_acquire(
-				&v->table->default_word); /* [prefix-word] */
-			continue;
-		}
-		if (n > v->n_routes)
-			return 0;
-		if (!(word & SLUICE_PREFIX_UNSETTLED))
-			return n;
-		r = sluice_prefix_route(v, n);
-		if (sluice_head_visible(sluice_load64_acquire(&r->head),
-					version))
-			return n;
-		/* [prefix-word] */
-		word = sluice_load32_acquire(&r->parent) |
-		       SLUICE_PREFIX_UNSETTLED;
-	}
-	return 0;
+#ifdef __bpf__
+	sluice_prefix_loop_(SLUICE_PREFIX_CHAIN, sluice_prefix_turn_, &c, 0);
+#else
+	for (uint32_t i = 0; i < SLUICE_PREFIX_CHAIN; i++)
+		if (sluice_prefix_step_(&c))
+			break;
+#endif
+	return c.n;
 }
 
 /*
