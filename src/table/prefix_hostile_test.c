@@ -159,6 +159,56 @@ static void circles_of_nodes_end(void)
 	hostile_fini(&h);
 }
 
+/* A header that does not say the truth of its table opens no view. */
+static void shapes_that_do_not_fit_are_refused(void)
+{
+	struct sluice_prefix *p, was;
+	struct fixture f;
+
+	fixture_init(&f, 32, 8, N_MAX);
+	p = region_at(f.region, region_table(f.region, f.conf.kind)->off,
+		      sizeof(*p));
+	must(p);
+	was = *p;
+	CHECK_EQ(sluice_region_check(f.region->head, f.region->len, NULL), 0);
+#define REFUSED(field, value)                                               \
+	do {                                                                \
+		p->field = (value);                                         \
+		CHECK_EQ(sluice_region_check(f.region->head, f.region->len, \
+					     NULL),                         \
+			 (uint64_t)-EINVAL);                                \
+		CHECK_EQ(table_prefix_adopt(f.region, f.conf.kind,          \
+					    &(struct table_prefix *){0},    \
+					    NULL),                          \
+			 (uint64_t)-EINVAL);                                \
+		*p = was;                                                   \
+	} while (0)
+	REFUSED(key_bits, 128);
+	REFUSED(key_bits, 64);
+	REFUSED(root_bits, 4);
+	REFUSED(root_bits, 9);
+	REFUSED(root_bits, 28);
+	REFUSED(root_bits, 24);
+	REFUSED(n_nodes, 0);
+	REFUSED(n_nodes, ~0u);
+	REFUSED(n_nodes, was.n_nodes * 2);
+	REFUSED(n_routes, N_MAX - 1);
+	REFUSED(n_routes, ~0u);
+	REFUSED(n_routes, was.n_routes * 3);
+	REFUSED(route_len, 24);
+	REFUSED(route_len, 41);
+	REFUSED(route_len, ~7u);
+	REFUSED(value_len, 8);
+	REFUSED(root_off, 0);
+	REFUSED(root_off, was.root_off + 4);
+	REFUSED(nodes_off, was.root_off);
+	REFUSED(nodes_off, ~63ull);
+	REFUSED(routes_off, was.nodes_off);
+	REFUSED(routes_off, ~63ull);
+#undef REFUSED
+	fixture_fini(&f);
+}
+
 static void some_change(struct fixture *f, struct rng *r, const struct twin *t)
 {
 	struct change_table *ct = table_prefix_change(f->table);
@@ -233,6 +283,7 @@ int main(int argc, char **argv)
 	test_init(argc, argv);
 	TEST(scribbles_lead_no_reader_outside);
 	TEST(circles_of_nodes_end);
+	TEST(shapes_that_do_not_fit_are_refused);
 	TEST(the_writer_survives_scribbles);
 	return test_done();
 }
