@@ -2,8 +2,10 @@
 #include "daemon/switch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +237,30 @@ static uint64_t received(const char *name)
 	return in.rx_packets;
 }
 
+static uint64_t n_restarts(const char *name)
+{
+	struct sluice_reader r;
+	uint64_t n;
+
+	CHECK_EQ(sluice_reader_open(name, &r, NULL), 0);
+	n = r.sw->n_restarts;
+	sluice_reader_close(&r);
+	return n;
+}
+
+/* As if the machine had been started anew since. */
+static void forget_boot(const char *file)
+{
+	const off_t at = offsetof(struct sluice_region, writer_boot);
+	int fd = open(file, O_RDWR | O_CLOEXEC);
+	uint64_t boot;
+
+	CHECK(pread(fd, &boot, 8, at) == 8 && boot == sluice_boot());
+	boot ^= 1;
+	CHECK(pwrite(fd, &boot, 8, at) == 8);
+	close(fd);
+}
+
 static void memory_in_a_file_stays(void)
 {
 	const char *const names[2] = {"five", "five"};
@@ -254,6 +280,12 @@ static void memory_in_a_file_stays(void)
 		s[0] = open_switch("five", "in.pcap", "out");
 		CHECK(received("five") >= N_FRAMES);
 		CHECK_EQ(n_macs("five"), 1);
+		CHECK_EQ(n_restarts("five"), 1);
+		switch_close(s[0], false);
+		/* Its times are of another boot: it is made anew. */
+		forget_boot(path("five", "memory"));
+		s[0] = open_switch("five", "in.pcap", "out");
+		CHECK_EQ(n_restarts("five"), 0);
 		switch_close(s[0], false);
 	}
 	/* Others may write it now. */
