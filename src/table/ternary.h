@@ -36,7 +36,7 @@
 struct table_ternary_conf {
 	const char *name;
 	uint32_t kind;
-	uint32_t n_max;	     /* rules that fit for sure; 1 to 2^24 */
+	uint32_t n_max;	     /* rules at most; 1 to 2^24; see set's -ENOSPC */
 	uint32_t n_tuples;   /* masks to look under; 16 to 1024; 0: 512 */
 	uint16_t key_len;    /* bytes; 8 to 512, a multiple of 8 */
 	uint16_t value_len;  /* bytes; a multiple of 8 */
@@ -130,7 +130,8 @@ uint32_t table_ternary_find(const struct table_ternary *t,
 /*
  * A rule of the same priority that could match a key that this one matches, other
  * than the one of these three (OpenFlow's check of overlap); or
- * TABLE_TERNARY_NONE. Cost: proportional to the rules of that priority.
+ * TABLE_TERNARY_NONE. Cost: a walk down each tuple's tree, into both sides where
+ * this rule's mask does not tell; branches of lower priorities are left out.
  */
 uint32_t table_ternary_overlap(const struct table_ternary *t,
 			       const struct table_ternary_rule *rule);
@@ -160,8 +161,9 @@ uint32_t table_ternary_each(const struct table_ternary *t, uint32_t *number);
  * returns  0
  *          -EINVAL  its mask has more than n_words words
  *          -ENOSPC  n_max rules are there, or no entry is free since too many
- *                   rest, or it would need a tuple and all are in use; nothing
- *                   has changed
+ *                   rest, or all tuples are in use and every chain in which it
+ *                   could hang is full (so many masks have only attackers and
+ *                   tests), or no memory; nothing has changed
  * cost     the same for the first rule and the last; of the tuples in use, a
  *          look at each
  */

@@ -156,7 +156,8 @@ static void the_writer_survives_scribbles(void)
 		v = *table_ternary_view(f.table);
 		for (uint32_t i = 0; i < 2000; i++) {
 			struct twin_rule rule;
-			struct table_ternary_rule key = rule_of(&rule);
+			struct table_ternary_rule key = {rule.key, rule.mask,
+							 0};
 			uint64_t value[2] = {i}, bits[2] = {0};
 			uint32_t no = rng_below(&r, v.n_entries);
 

@@ -47,6 +47,41 @@ static uint32_t n_wrong(const struct fixture *f, struct rng *r, uint32_t n)
 	return wrong;
 }
 
+static bool twin_overlaps(const struct fixture *f, const struct twin_rule *a,
+			  const struct twin_rule *b)
+{
+	uint64_t diff = a->priority ^ b->priority;
+
+	for (uint32_t w = 0; w < f->conf.key_len / 8u; w++)
+		diff |= (a->key[w] ^ b->key[w]) & a->mask[w] & b->mask[w];
+	return !diff && !twin_same(f, a, b);
+}
+
+/* What overlaps a rule is found, if there is any. */
+static uint32_t n_wrong_overlaps(const struct fixture *f, struct rng *r)
+{
+	uint32_t wrong = 0;
+
+	for (uint32_t i = 0; i < 20; i++) {
+		struct twin_rule rule, got = {.value = 0};
+		struct table_ternary_rule key = {rule.key, rule.mask, 0};
+		uint32_t at, n = 0;
+
+		rule_draw(f, r, &rule);
+		key.priority = rule.priority;
+		for (uint32_t j = 0; j < f->n_rules; j++)
+			n += twin_overlaps(f, &rule, &f->rules[j]);
+		at = table_ternary_overlap(f->table, &key);
+		if (at != TABLE_TERNARY_NONE) {
+			table_ternary_get(f->table, at, got.key, got.mask,
+					  &got.priority);
+			wrong += !twin_overlaps(f, &rule, &got);
+		}
+		wrong += (at == TABLE_TERNARY_NONE) != (n == 0);
+	}
+	return wrong;
+}
+
 /* Every rule is there by name, and iteration gives them all. */
 static void is_whole(const struct fixture *f)
 {
@@ -84,6 +119,7 @@ static void twin_run(struct fixture *f, struct rng *r, uint32_t n_steps)
 		}
 	}
 	CHECK_EQ(n_wrong(f, r, 200), 0);
+	CHECK_EQ(n_wrong_overlaps(f, r), 0);
 	is_whole(f);
 	while (f->n_rules) {
 		struct twin_rule rule = f->rules[0];

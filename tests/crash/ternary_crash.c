@@ -215,7 +215,7 @@ static void table_is_usable(struct rig *r)
 	while ((at = table_ternary_each(f.table, &number)) !=
 	       TABLE_TERNARY_NONE) {
 		struct twin_rule rule;
-		struct table_ternary_rule key = rule_of(&rule);
+		struct table_ternary_rule key = {rule.key, rule.mask, 0};
 
 		table_ternary_get(f.table, at, rule.key, rule.mask,
 				  &key.priority);
