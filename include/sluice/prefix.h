@@ -50,6 +50,7 @@
  */
 
 #include "sluice/atomic.h"
+#include "sluice/route.h"
 #include "sluice/types.h"
 #include "sluice/version.h"
 
@@ -62,29 +63,6 @@
 #define SLUICE_PREFIX_TRIES 4u
 #define SLUICE_PREFIX_LEVELS 30u /* of nodes: (128 - 8) / 4 */
 #define SLUICE_PREFIX_CHAIN 260u /* routes around one address, old and new */
-
-/*
- * An address as a number, its first bit on top: 10.0.0.1 is
- * {0x0a00000100000000, 0}.
- */
-struct sluice_addr {
-	uint64_t hi, lo;
-};
-
-/* The first len bits of an address; the others are 0. */
-struct sluice_prefix_key {
-	struct sluice_addr addr;
-	uint32_t len;
-	uint32_t zero;
-};
-
-/* How a route begins; addr.lo is there with IPv6 only. */
-struct sluice_route {
-	uint64_t head; /* sluice/version.h */
-	uint32_t parent;
-	uint32_t len;
-	struct sluice_addr addr;
-};
 
 /* Lies in the region. Offsets are from the start of this struct. */
 struct sluice_prefix {
@@ -146,22 +124,6 @@ SLUICE_INLINE void sluice_prefix_view_init(struct sluice_prefix_view *v,
 	v->value_off = sluice_route_value_off(t->key_bits);
 }
 
-SLUICE_INLINE struct sluice_addr sluice_addr_of_ip4(uint32_t host)
-{
-	return (struct sluice_addr){(uint64_t)host << 32, 0};
-}
-
-/* From 16 bytes in network order, of any alignment. */
-SLUICE_INLINE struct sluice_addr sluice_addr_of_ip6(const void *bytes)
-{
-	struct sluice_addr a;
-
-	__builtin_memcpy(&a, bytes, sizeof(a));
-	a.hi = __builtin_bswap64(a.hi);
-	a.lo = __builtin_bswap64(a.lo);
-	return a;
-}
-
 /* Route number n; the unused one if there is no such route. */
 SLUICE_INLINE struct sluice_route *
 sluice_prefix_route(const struct sluice_prefix_view *v, uint32_t n)
@@ -176,14 +138,6 @@ SLUICE_INLINE void *sluice_prefix_value(const struct sluice_prefix_view *v,
 					uint32_t n)
 {
 	return (uint8_t *)sluice_prefix_route(v, n) + v->value_off;
-}
-
-/* Bits at .. at + 3 of an address; at is a multiple of 4. */
-SLUICE_INLINE uint32_t sluice_addr_nibble(struct sluice_addr a, uint32_t at)
-{
-	uint64_t word = at < 64 ? a.hi : a.lo;
-
-	return (uint32_t)(word >> (60 - at % 64)) & 15;
 }
 
 /* Which of all routes' words stands for an address; not a child. */
