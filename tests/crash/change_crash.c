@@ -20,6 +20,8 @@
 
 #define N_STEPS 70u
 #define SET_MAX 6u
+#define FIRST 7u       /* version */
+#define STALE_MAX 4u   /* versions */
 #define TWICE_EVERY 9u /* kills after which the one who adopts is killed too */
 
 /* Stores until we are killed; -1: never. */
@@ -133,6 +135,30 @@ static uint32_t wrong_at(struct rig *r, const struct shop *s, uint32_t version)
 			n += !may_see(r, version, table, i,
 				      shop_get(s, version, table, i));
 	return n;
+}
+
+/*
+ * Who works with an older version than those that hold, for want of a section,
+ * finds for each key what it was in that version or in a newer one. So it is
+ * until somebody adopts.
+ */
+static void stale_readers_find_something(struct rig *r, const struct shop *s)
+{
+	uint32_t now = shop_version(s), n_wrong = 0;
+	uint32_t from = now - FIRST < STALE_MAX ? FIRST : now - STALE_MAX;
+
+	for (uint32_t v = from; v < s->region->head->settling; v++) {
+		for (uint32_t i = 0; i < SHOP_TABLES * N_KEYS; i++) {
+			uint32_t table = i / N_KEYS, key = i % N_KEYS, u = v;
+			uint64_t value = shop_get(s, v, table, key);
+
+			while (u != now + 1 &&
+			       !may_see(r, u, table, key, value))
+				u++;
+			n_wrong += u == now + 1;
+		}
+	}
+	CHECK_EQ(n_wrong, 0);
 }
 
 /* Readers of every version that holds are served. */
@@ -278,6 +304,7 @@ static void step(struct rig *r, const struct op *op)
 	op_expect(r, op, err);
 	r->n_refused += op->what == APPLY && err;
 	for (int64_t at = 0; killed(r, op, at, &err); at++) {
+		stale_readers_find_something(r, &r->shop);
 		if (r->n_kills++ % TWICE_EVERY)
 			left_is_whole(r);
 		else
@@ -301,11 +328,11 @@ static void a_killed_writer_leaves_all_of_a_set_or_nothing(void)
 
 	memset(&r, 0, sizeof(r));
 	r.rng = rng_of(test_seed());
-	shop_init(&r.shop, n_max, 7);
+	shop_init(&r.shop, n_max, FIRST);
 	r.kept = malloc(r.shop.region->len);
 	must(r.kept);
 	memcpy(r.before.n_max, n_max, sizeof(n_max));
-	r.before.version = r.before.settling = 7;
+	r.before.version = r.before.settling = FIRST;
 	for (uint32_t i = 0; i < SHOP_TABLES * N_KEYS; i++) {
 		uint64_t v = rng_next(&r.rng) | 2;
 
