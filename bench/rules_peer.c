@@ -60,8 +60,17 @@ void rules_peer_stop(struct rules_peer *p)
 void rules_peer_ask(struct rules_peer *p, const char *command, double *out,
 		    uint32_t n)
 {
+	char line[256];
+	const char *at = line;
+
 	fprintf(p->ask, "%s\n", command);
 	fflush(p->ask);
-	for (uint32_t i = 0; i < n; i++)
-		must(fscanf(p->answer, "%lf", &out[i]) == 1);
+	must(fgets(line, sizeof(line), p->answer));
+	for (uint32_t i = 0; i < n; i++) {
+		char *end;
+
+		out[i] = strtod(at, &end);
+		must(end != at);
+		at = end;
+	}
 }

@@ -345,8 +345,9 @@ static void check_bits_in_churn(struct lab *l)
 			lab_set(l, rng_below(&g, N_RULES));
 		else
 			lab_del(l, rng_below(&g, N_RULES));
-		before = bits[i % RULES_KEY_WORDS] =
-			rng_next(&g) & rng_next(&g);
+		before = rng_next(&g);
+		before &= rng_next(&g);
+		bits[i % RULES_KEY_WORDS] = before;
 		winner = rules_table_find_bits(&l->t, key, l->version, bits);
 		check_is_best(l, key, winner, scan(l, key));
 		CHECK_EQ(before & ~bits[i % RULES_KEY_WORDS], 0);
