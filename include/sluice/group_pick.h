@@ -105,6 +105,57 @@ SLUICE_INLINE uint32_t sluice_group_slot_(const struct sluice_group_at *g,
 	return (uint32_t)(word >> (slot % 8 * 8) & 0xff);
 }
 
+#ifdef __bpf__
+
+/* As below, as a loop that the kernel runs: its verifier looks at one turn. */
+struct sluice_group_look_ {
+	const struct sluice_bucket *buckets;
+	uint64_t up;
+	uint32_t n_buckets;
+	uint32_t from;
+	uint32_t is_select;
+	uint32_t bucket;
+};
+
+__attribute__((unused)) static int sluice_group_turn_(uint32_t i, void *ctx)
+{
+	struct sluice_group_look_ *l = ctx;
+	uint32_t b = l->from + i;
+
+	if (b >= l->n_buckets)
+		b -= l->n_buckets;
+	if (b >= l->n_buckets)
+		return 1;
+	if (!(sluice_load64_relaxed(&l->buckets[b].live) & l->up) ||
+	    (l->is_select && !sluice_load32_relaxed(&l->buckets[b].weight)))
+		return 0;
+	l->bucket = b;
+	return 1;
+}
+
+SLUICE_INLINE enum sluice_found
+sluice_group_first_(const struct sluice_group_at *g, uint32_t from, uint64_t up,
+		    uint32_t *bucket)
+{
+	/* Its helper of that number, as bpf_helpers.h has it. */
+	static long (*const loop)(uint32_t, void *, void *, uint64_t) =
+		(void *)181;
+	struct sluice_group_look_ l = {
+		.buckets = g->buckets,
+		.up = up | 1,
+		.n_buckets = g->n_buckets,
+		.from = from,
+		.is_select = g->type == SLUICE_GROUP_SELECT,
+		.bucket = SLUICE_BUCKETS_MAX,
+	};
+
+	loop(g->n_buckets, (void *)sluice_group_turn_, &l, 0);
+	*bucket = l.bucket;
+	return l.bucket < g->n_buckets ? SLUICE_YES : SLUICE_NO;
+}
+
+#else
+
 /* The first live bucket from one on, around; SLUICE_NO: there is none. */
 SLUICE_INLINE enum sluice_found
 sluice_group_first_(const struct sluice_group_at *g, uint32_t from, uint64_t up,
@@ -127,6 +178,8 @@ sluice_group_first_(const struct sluice_group_at *g, uint32_t from, uint64_t up,
 	}
 	return SLUICE_NO;
 }
+
+#endif
 
 /* The same for the hash of a packet; select only. */
 SLUICE_INLINE enum sluice_found

@@ -173,6 +173,31 @@ static void what_an_owner_will_not_move_stays(void)
 	owner_fini(&o);
 }
 
+static void adoption_keeps_a_block_once_and_rests_the_others(void)
+{
+	struct heap_owner who = {OWNER_KIND, 0, 0};
+	struct owner o;
+
+	owner_init(&o, 1, 8);
+	for (uint32_t i = 0; i < 4; i++)
+		CHECK_EQ(hold(&o, i, 4080, 0, i), 0);
+	heap_free(o.heap);
+	must(!heap_adopt(o.region, &o.heap, NULL));
+	CHECK(heap_keep(o.heap, o.held[0].off, 4080, &who));
+	CHECK(!heap_keep(o.heap, o.held[0].off, 4080, &who));
+	CHECK(!heap_keep(o.heap, o.held[1].off + 16, 16, &who));
+	CHECK(!heap_keep(o.heap, o.held[1].off, 4081, &who));
+	CHECK(!heap_keep(o.heap, SLUICE_HEAP_PAGE + 16, 16, &who));
+	heap_adopted(o.heap);
+	CHECK_EQ(heap_n_resting(o.heap), 3);
+	CHECK_EQ(hold(&o, 5, 4080, 0, 5), -ENOSPC);
+	reclaim_all(&o);
+	for (uint32_t i = 5; i < 8; i++)
+		CHECK_EQ(hold(&o, i, 4080, 0, i), 0);
+	CHECK(is_whole(&o, 0) && is_whole(&o, 7));
+	owner_fini(&o);
+}
+
 /* ---- Accounts. ---- */
 
 static uint64_t all_accounts(const struct owner *o)
@@ -319,6 +344,7 @@ int main(int argc, char **argv)
 	TEST(a_page_serves_any_class);
 	TEST(tidying_empties_pinned_pages);
 	TEST(what_an_owner_will_not_move_stays);
+	TEST(adoption_keeps_a_block_once_and_rests_the_others);
 	TEST(blocks_are_charged_within_limits);
 	TEST(blocks_stay_what_they_are);
 	return test_done();

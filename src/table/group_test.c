@@ -213,6 +213,65 @@ static void a_watched_group_lives_by_its_ports(void)
 	fixture_fini(&f);
 }
 
+/* Until a set is settled, readers of both versions are about. */
+static void a_watched_group_changes_in_a_set(void)
+{
+	struct group_bucket low = bucket_watching(2);
+	struct group_bucket top[2] = {bucket_to(7, 1), bucket_watching(8)};
+	struct group_conf conf = conf_of(SLUICE_GROUP_FF, &low, 1);
+	struct sluice_group_key id = {.id = 1};
+	struct sluice_key key = {0};
+	struct change_item item = {.kind = CHANGE_SET,
+				   .key = &id,
+				   .value = &conf};
+	struct fixture f;
+	uint32_t bad;
+
+	fixture_init(&f, 20, 10);
+	top[0].watch_group = 1;
+	CHECK_EQ(table_group_set(f.groups, 1, &conf, NULL), 0);
+	CHECK_EQ(set(&f, 2, SLUICE_GROUP_FF, top, 2), 0);
+	low = bucket_watching(4);
+	item.table = table_group_change(f.groups);
+	CHECK_EQ(change_apply(f.log, &item, 1, &bad, NULL), 0);
+	CHECK_EQ(goes_to(&f, 2, &key, 1 << 2 | 1 << 8), 7);
+	CHECK_EQ(goes_to(&f, 2, &key, 1 << 4 | 1 << 8), 7);
+	change_settle(f.log, change_mark(f.log), UINT64_MAX);
+	CHECK_EQ(goes_to(&f, 2, &key, 1 << 2 | 1 << 8), 8);
+	CHECK_EQ(goes_to(&f, 2, &key, 1 << 4 | 1 << 8), 7);
+	fixture_fini(&f);
+}
+
+static void bodies_move_off_sparse_pages(void)
+{
+	struct group_bucket b = bucket_to(1, 1);
+	struct sluice_key key = {0};
+	uint32_t n_pages;
+	struct fixture f;
+
+	fixture_init(&f, 400, 60);
+	for (uint32_t id = 0; id < 400; id++) {
+		b = bucket_to(1 + id % 63, 1);
+		CHECK_EQ(set(&f, id, SLUICE_GROUP_SELECT, &b, 1), 0);
+	}
+	for (uint32_t id = 0; id < 400; id++)
+		if (id % 10)
+			CHECK_EQ(table_group_del(f.groups, id, NULL), 0);
+	fixture_reclaim(&f);
+	n_pages = heap_n_pages_used(f.heap);
+	while (heap_tidy(f.heap, 7, fixture_move, &f))
+		;
+	fixture_reclaim(&f);
+	CHECK(heap_n_pages_used(f.heap) * 5 < n_pages);
+	for (uint32_t id = 0; id < 400; id++)
+		CHECK_EQ(goes_to(&f, id, &key, 0), id % 10 ? 0 : 1 + id % 63);
+	for (uint32_t id = 0; id < 400; id += 10)
+		CHECK_EQ(table_group_del(f.groups, id, NULL), 0);
+	fixture_reclaim(&f);
+	CHECK_EQ(heap_n_pages_used(f.heap), 0);
+	fixture_fini(&f);
+}
+
 static void ports_up_are_read_from_their_records(void)
 {
 	static struct sluice_port ports[SLUICE_PORTS_MAX];
@@ -252,6 +311,8 @@ int main(int argc, char **argv)
 	TEST(one_group_is_checked);
 	TEST(chains_are_checked);
 	TEST(a_watched_group_lives_by_its_ports);
+	TEST(a_watched_group_changes_in_a_set);
+	TEST(bodies_move_off_sparse_pages);
 	TEST(ports_up_are_read_from_their_records);
 	TEST(bodies_are_charged);
 	return test_done();
