@@ -56,6 +56,25 @@ static void a_bucket_gives_its_burst_and_then_its_rate(void)
 	fixture_fini(&f);
 }
 
+/* However costs are rounded, a full bucket holds its burst and no more. */
+static void a_burst_is_a_burst_at_any_rate(void)
+{
+	struct rng r = rng_of(test_seed());
+	struct fixture f;
+
+	fixture_init(&f, 1, 0);
+	for (uint32_t i = 0; i < 300; i++) {
+		uint64_t rate = 1000000 + rng_below(&r, 148000000);
+		struct table_meter_spec spec = packets_of(rate, 100);
+
+		CHECK_EQ(pass(set(&f, i % 90, &spec), i * SECOND + SECOND, 110,
+			      64),
+			 100);
+		table_meter_reclaim(f.table, table_meter_mark(f.table));
+	}
+	fixture_fini(&f);
+}
+
 /* A day of a meter by the coarsest of clocks is a day's worth. */
 static void a_coarse_clock_gives_the_same_rate(void)
 {
@@ -391,6 +410,7 @@ int main(int argc, char **argv)
 {
 	test_init(argc, argv);
 	TEST(a_bucket_gives_its_burst_and_then_its_rate);
+	TEST(a_burst_is_a_burst_at_any_rate);
 	TEST(a_coarse_clock_gives_the_same_rate);
 	TEST(a_batch_is_granted_as_one);
 	TEST(bands_say_what_becomes_of_a_packet);
