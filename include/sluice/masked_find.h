@@ -18,7 +18,11 @@ struct sluice_masked_walk {
 	uint32_t key_len;
 	uint32_t version;
 	bool busy;
-	uint32_t number; /* on YES: of the mask */
+	bool passed;	  /* the filter, under mask number */
+	bool held;	  /* BPF: the walk is over and its order held */
+	bool walks;	  /* BPF: has begun, and is not over */
+	uint32_t n_tries; /* BPF */
+	uint32_t number;  /* on YES: of the mask */
 	uint64_t order;
 	const uint64_t *steps;
 	uint32_t n_steps;
@@ -35,20 +39,15 @@ SLUICE_INLINE void sluice_masked_start_(struct sluice_masked_walk *w)
 	w->entry = NULL;
 }
 
-/* One step. False: the walk is over. */
+/* One step. False: the walk is over, or the filter lets the key under a mask. */
 SLUICE_INLINE bool sluice_masked_step_(struct sluice_masked_walk *w,
 				       uint32_t key_len)
 {
 	const struct sluice_masked_view *v = w->v;
-	struct sluice_exact_want want = {
-		.key = w->masked,
-		.key_len = key_len,
-		.version = w->version,
-	};
-	enum sluice_found found;
 	uint64_t step;
 	uint32_t number;
 
+	w->passed = false;
 	if (w->at >= w->n_steps)
 		return false;
 	step = sluice_load64_acquire(&w->steps[w->at++]); /* [masked-begun] */
@@ -62,46 +61,69 @@ SLUICE_INLINE bool sluice_masked_step_(struct sluice_masked_walk *w,
 		w->at += (uint32_t)(step >> 32) & SLUICE_MASKED_SKIP;
 		return true;
 	}
-	if (number >= v->n_masks)
-		return true;
-	sluice_masked_key(&v->records[number], number, w->key, key_len,
+	w->number = number;
+	w->passed = number < v->n_masks;
+	return !w->passed;
+}
+
+/* Looks for the key under the mask that it was let under. True: found. */
+SLUICE_INLINE bool sluice_masked_look_(struct sluice_masked_walk *w,
+				       uint32_t key_len)
+{
+	const struct sluice_masked_view *v = w->v;
+	struct sluice_exact_want want = {
+		.key = w->masked,
+		.key_len = key_len,
+		.version = w->version,
+	};
+	enum sluice_found found;
+
+	if (w->number >= v->n_masks)
+		return false;
+	sluice_masked_key(&v->records[w->number], w->number, w->key, key_len,
 			  w->masked);
 	want.hash = sluice_exact_hash(v->exact.table->hash_keys, w->masked,
 				      key_len);
 	found = sluice_exact_find_want_(&v->exact, &want, &w->entry);
-	w->busy |= found == SLUICE_BUSY;
-	if (found != SLUICE_YES) {
+	if (found != SLUICE_YES)
 		w->entry = NULL;
-		return true;
-	}
-	w->number = number;
-	return false;
+	w->busy |= found == SLUICE_BUSY;
+	return found == SLUICE_YES;
 }
 
 #ifdef __bpf__
 #include "sluice/masked_bpf.h"
 #else
-SLUICE_INLINE void sluice_masked_steps_(struct sluice_masked_walk *w)
+/* One walk along the order in force. True: it held, so it is an answer. */
+SLUICE_INLINE bool sluice_masked_try_(struct sluice_masked_walk *w)
 {
-	while (sluice_masked_step_(w, w->key_len))
-		;
+	sluice_masked_start_(w);
+	do {
+		while (sluice_masked_step_(w, w->key_len))
+			;
+	} while (w->passed && !sluice_masked_look_(w, w->key_len));
+	return sluice_masked_held(w->v, w->order);
+}
+
+/* Walks until an order held. */
+SLUICE_INLINE bool sluice_masked_tries_(struct sluice_masked_walk *w)
+{
+	for (uint32_t i = 0; i < SLUICE_EXACT_TRIES; i++)
+		if (sluice_masked_try_(w))
+			return true;
+	return false;
 }
 #endif
 
-/* Walks until an order held; counts no hit. */
+/* Walks until there is an answer; counts no hit. */
 SLUICE_INLINE enum sluice_found
 sluice_masked_walk_(struct sluice_masked_walk *w)
 {
-	for (uint32_t i = 0; i < SLUICE_EXACT_TRIES; i++) {
-		sluice_masked_start_(w);
-		sluice_masked_steps_(w);
-		if (!sluice_masked_held(w->v, w->order))
-			continue;
-		if (w->entry)
-			return SLUICE_YES;
-		return w->busy ? SLUICE_BUSY : SLUICE_NO;
-	}
-	return SLUICE_BUSY;
+	if (!sluice_masked_tries_(w))
+		return SLUICE_BUSY;
+	if (w->entry)
+		return SLUICE_YES;
+	return w->busy ? SLUICE_BUSY : SLUICE_NO;
 }
 
 /*
@@ -129,9 +151,11 @@ sluice_masked_find(const struct sluice_masked_view *v, uint32_t version,
 	return found;
 }
 
+#ifndef __bpf__
 /*
  * Finds a flow and copies its value, v->exact.value_len bytes. For readers
- * without sections, as sluice_exact_get(); counts no hit.
+ * without sections, as sluice_exact_get(); counts no hit. Not in BPF: a program
+ * is in a section as long as it runs.
  */
 SLUICE_INLINE enum sluice_found
 sluice_masked_get(const struct sluice_masked_view *v, uint32_t version,
@@ -157,5 +181,6 @@ sluice_masked_get(const struct sluice_masked_view *v, uint32_t version,
 	}
 	return SLUICE_BUSY;
 }
+#endif
 
 #endif
