@@ -4,11 +4,10 @@
  * over DPDK's rte_hash.
  *
  *     lookup/N/HITS   batches of 32 keys, each with a flow. HITS is uniform (all
- *                     masks are hit alike), zipf (a mask's share is that of its
- *                     rank to the power -1) or alone (all flows agree in what a
- *                     group knows, so groups save nothing: the worst case). The
- *                     peer has a table for each mask and tries them in the order
- *                     of hits; the limit is sluice/exact.h with as many keys
+ *                     masks are hit alike) or zipf (a mask's share is that of its
+ *                     rank to the power -1). The peer has a table for each mask
+ *                     and tries them in the order of hits, 32 keys at once; the
+ *                     limit is sluice/exact.h with as many keys
  *     miss/N          keys of other packets, of which hardly any has a flow
  *     set/N, del/N    one by one, in random order
  *     bytes/N         of the region and of the writer, for each flow
@@ -41,8 +40,8 @@
 #define N_ROUNDS 7u
 #define OTHERS (1u << 30) /* numbers from here on have no flow, but by chance */
 
-enum hits { UNIFORM, ZIPF, ALONE, N_HITS };
-static const char *const hit_names[] = {"uniform", "zipf", "alone"};
+enum hits { UNIFORM, ZIPF };
+static const char *const hit_names[] = {"uniform", "zipf"};
 
 struct words {
 	uint64_t w[KEY_WORDS];
@@ -80,7 +79,7 @@ static uint64_t net32(uint64_t host)
 }
 
 /* The key of a packet of a flow. */
-static inline void key_build(const struct rig *r, uint64_t number, uint64_t *w)
+static inline void key_build(uint64_t number, uint64_t *w)
 {
 	uint64_t a = mix(number);
 	uint64_t b = mix(number + (1ull << 40));
@@ -93,28 +92,19 @@ static inline void key_build(const struct rig *r, uint64_t number, uint64_t *w)
 	w[5] = 0;
 	w[6] = net32(b);
 	w[7] = b >> 32;
-	/* What masks of /17 and more have in common is one value then. */
-	if (r->hits == ALONE) {
-		w[4] &= 0xffff000000000000u;
-		w[6] &= 0xffff000000000000u;
-	}
 }
 
-static void mask_build(struct rng *rng, enum hits hits, uint64_t *w)
+static void mask_build(struct rng *rng, uint64_t *w)
 {
 	static const uint64_t ports[] = {0, 0xffff0000u, 0xffffffffu};
-	uint32_t from = hits == ALONE ? 17 : 8;
-	uint32_t n = hits == ALONE ? 7 : 25;
 
 	memset(w, 0, sizeof(struct words));
 	w[0] = 0xffffffffu;
 	w[2] = 0x00ff00000000ffffu;
-	w[4] = net32(0xffffffffull << (32 - from - rng_below(rng, n)));
-	w[6] = net32(0xffffffffull << (32 - from - rng_below(rng, n)));
 	w[3] = w[5] = ~0ull;
+	w[4] = net32(0xffffffffull << rng_below(rng, 25));
+	w[6] = net32(0xffffffffull << rng_below(rng, 25));
 	w[7] = ports[rng_below(rng, 3)];
-	if (hits == ALONE)
-		w[7] = rng_next(rng) & 0xffffffffu & 0x7f7f7f7fu;
 }
 
 static void masks_draw(struct rig *r)
@@ -124,7 +114,7 @@ static void masks_draw(struct rig *r)
 	for (uint32_t i = 0; i < r->n_masks;) {
 		uint32_t j = 0;
 
-		mask_build(&rng, r->hits, r->masks[i].w);
+		mask_build(&rng, r->masks[i].w);
 		while (memcmp(&r->masks[j], &r->masks[i], sizeof(struct words)))
 			j++;
 		i += j == i;
@@ -148,7 +138,7 @@ static double ours_set(struct rig *r)
 		const struct table_masked_key flow =
 			{key, &r->masks[r->order[i] % r->n_masks]};
 
-		key_build(r, r->order[i], key);
+		key_build(r->order[i], key);
 		must(!table_masked_set(r->table, &flow, value, NULL));
 	}
 	return mops(N_FLOWS, clock_cpu_ns() - start);
@@ -164,7 +154,7 @@ static double ours_del(struct rig *r)
 		const struct table_masked_key flow =
 			{key, &r->masks[r->order[i] % r->n_masks]};
 
-		key_build(r, r->order[i], key);
+		key_build(r->order[i], key);
 		r->sum += table_masked_del(r->table, &flow);
 	}
 	rate = mops(N_FLOWS, clock_cpu_ns() - start);
@@ -183,7 +173,7 @@ static double ours_find(struct rig *r, uint32_t n_picks, uint32_t other)
 		struct sluice_exact_answers a;
 
 		for (uint32_t j = 0; j < BATCH; j++) {
-			key_build(r, r->picks[i + j] + other, keys[j]);
+			key_build(r->picks[i + j] + other, keys[j]);
 		}
 		sluice_masked_find_batch(&r->view, version, keys, BATCH, &a);
 		must(a.yes == ~0u || other);
@@ -216,7 +206,7 @@ static void exact_init(struct rig *r)
 	for (uint32_t i = 0; i < N_FLOWS; i++) {
 		uint64_t key[KEY_WORDS];
 
-		key_build(r, i, key);
+		key_build(i, key);
 		key[1] = i;
 		must(!table_exact_set(r->exact, key, value, NULL));
 	}
@@ -232,7 +222,7 @@ static double exact_find(struct rig *r, uint32_t n_picks)
 		struct sluice_exact_answers a;
 
 		for (uint32_t j = 0; j < BATCH; j++) {
-			key_build(r, r->picks[i + j], keys[j]);
+			key_build(r->picks[i + j], keys[j]);
 			keys[j][1] = r->picks[i + j];
 		}
 		sluice_exact_find_batch(table_exact_view(r->exact), version,
@@ -285,7 +275,7 @@ static void peer_init(struct rig *r)
 	for (uint32_t i = 0; i < N_FLOWS; i++) {
 		uint64_t key[KEY_WORDS], under[KEY_WORDS];
 
-		key_build(r, i, key);
+		key_build(i, key);
 		masked(r, i % r->n_masks, key, under);
 		must(peer_add(r->peers[i % r->n_masks], under, 1) == 1);
 	}
@@ -325,7 +315,7 @@ static double peer_find_all(struct rig *r, uint32_t n_picks, uint32_t other)
 		uint64_t keys[BATCH][KEY_WORDS];
 
 		for (uint32_t j = 0; j < BATCH; j++) {
-			key_build(r, r->picks[i + j] + other, keys[j]);
+			key_build(r->picks[i + j] + other, keys[j]);
 		}
 		must(peer_batch(r, keys) == 0 || other);
 	}
@@ -513,8 +503,6 @@ int main(int argc, char **argv)
 		measure(&b, n_masks[i], UNIFORM);
 		if (n_masks[i] > 1)
 			measure(&b, n_masks[i], ZIPF);
-		if (n_masks[i] >= 100)
-			measure(&b, n_masks[i], ALONE);
 	}
 	return 0;
 }

@@ -19,7 +19,7 @@ static const struct {
 } algs[] = {
 	[SLUICE_ALG_ARRAY] = {"array", NULL},
 	[SLUICE_ALG_CUCKOO8] = {"cuckoo8", region_fsck_exact},
-	[SLUICE_ALG_MASKED] = {"masked", NULL},
+	[SLUICE_ALG_MASKED] = {"masked", region_fsck_masked},
 	[SLUICE_ALG_TERNARY] = {"ternary", region_fsck_ternary},
 	[SLUICE_ALG_PREFIX] = {"prefix", region_fsck_prefix},
 	[SLUICE_ALG_COUNTER] = {"counter", region_fsck_counter},
@@ -108,7 +108,8 @@ static void check_versions(struct sluice_fsck *out,
 /* What a table says of itself. */
 static uint64_t n_said(const struct region_shape *s, uint32_t i)
 {
-	if (s->tables[i].alg == SLUICE_ALG_CUCKOO8)
+	if (s->tables[i].alg == SLUICE_ALG_CUCKOO8 ||
+	    s->tables[i].alg == SLUICE_ALG_MASKED)
 		return sluice_load64_relaxed(&s->views[i].table->n_used);
 	return 0;
 }

@@ -60,6 +60,7 @@ void fsck_left(struct fsck *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int region_fsck_counter(struct fsck *f);
 int region_fsck_exact(struct fsck *f);
 int region_fsck_heap(struct fsck *f);
+int region_fsck_masked(struct fsck *f);
 int region_fsck_ternary(struct fsck *f);
 int region_fsck_prefix(struct fsck *f);
 

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#include "sluice/fsck.h"
+
 struct twin {
 	struct fixture f;
 	struct list list;
@@ -86,6 +88,17 @@ static void settle(struct twin *t)
 	reclaim_all(&t->f);
 }
 
+/* Broken invariants that a deep check finds. */
+static uint64_t n_wrong_deep(const struct fixture *f)
+{
+	const struct sluice_map map = {f->region->head, f->region->len};
+	const struct sluice_fsck_conf conf = {.is_deep = true};
+	static struct sluice_fsck out;
+
+	must(!sluice_fsck(&map, &conf, &out, NULL));
+	return out.n_wrong + out.n_left;
+}
+
 /* Every stored flow is there, under its mask; the masks are those of the list. */
 static void agrees_whole(struct twin *t)
 {
@@ -93,6 +106,7 @@ static void agrees_whole(struct twin *t)
 	uint32_t n_masks = 0;
 	uint64_t n_flows = 0;
 
+	CHECK_EQ(n_wrong_deep(&t->f), 0);
 	settle(t);
 	for (uint32_t i = 0; i < t->list.n; i++) {
 		const struct flow *flow = &t->list.flows[i];
@@ -320,11 +334,70 @@ static void random_operations_with_many_masks_agree(void)
 	twin_run(&conf, POOL_MASKS_MAX, 10000);
 }
 
+static void damage_is_seen(void)
+{
+	const struct table_masked_conf conf = {
+		.n_max = 100,
+		.n_masks_max = 20,
+		.n_lanes = 1,
+		.key_len = 16,
+	};
+	struct rng r = rng_of(test_seed());
+	struct sluice_masked *m;
+	struct fixture f;
+	uint64_t *words, was;
+	uint32_t n_seen = 0;
+
+	fixture_init(&f, &conf, 20);
+	for (uint32_t i = 0; i < 60; i++) {
+		struct flow flow;
+
+		flow_draw(&f, &r, i % f.n_masks, &flow);
+		must(!set(&f, &flow));
+	}
+	m = region_at(f.region, region_table(f.region, f.conf.kind)->off,
+		      sizeof(*m));
+	must(m);
+	CHECK_EQ(n_wrong_deep(&f), 0);
+	/* A filter that forgets. */
+	words = (uint64_t *)((uint8_t *)m + m->filter_off);
+	for (uint32_t i = 0; i < m->n_filter; i++) {
+		was = words[i];
+		words[i] = 0;
+		/* Not if it only knew groups that are too small to serve. */
+		if (was)
+			n_seen += n_wrong_deep(&f) > 0;
+		words[i] = was;
+	}
+	CHECK(n_seen > 15);
+	/* An order without its last step, and one that says a step twice. */
+	words = (uint64_t *)((uint8_t *)m + m->orders_off) +
+		(m->order & 1) *
+			sluice_masked_order_len(m->n_masks + m->n_groups);
+	words[0]--;
+	CHECK(n_wrong_deep(&f) > 0);
+	words[0]++;
+	was = words[2];
+	words[2] = words[1];
+	CHECK(n_wrong_deep(&f) > 0);
+	words[2] = was;
+	/* A mask that has lost its bits. */
+	words = (uint64_t *)((uint8_t *)m + m->records_off);
+	was = words[1];
+	words[1] = words[0] = 0;
+	CHECK(n_wrong_deep(&f) > 0);
+	words[1] = was;
+	words[0] = ~0ull;
+	CHECK_EQ(n_wrong_deep(&f), 0);
+	fixture_fini(&f);
+}
+
 int main(int argc, char **argv)
 {
 	test_init(argc, argv);
 	TEST(random_operations_agree_with_a_list);
 	TEST(random_operations_with_few_masks_agree);
 	TEST(random_operations_with_many_masks_agree);
+	TEST(damage_is_seen);
 	return test_done();
 }
