@@ -211,6 +211,58 @@ static __always_inline int apply(struct pkt *p, struct sluice_flow *f)
 	return lose(p, sluice_act_reason(act));
 }
 
+/*
+ * Where the entry of a key is that is not at home, as arena_at() takes it; 0:
+ * there is none, or changes overtook us. A global function: the verifier looks
+ * at it once and not again for each way through the parser, which took seconds.
+ */
+__attribute__((noinline)) uint32_t find_far(const struct sluice_key *key,
+					    uint32_t hash, uint32_t version)
+{
+	const struct sluice_exact_want w = {
+		.key = (const uint64_t *)key,
+		.key_len = sizeof(*key),
+		.hash = hash,
+		.version = version,
+	};
+	struct sluice_exact_view flows;
+	uint8_t *entry;
+	uint32_t low;
+
+	if (!key)
+		return 0;
+	ARENA_USE();
+	sluice_exact_view_init(&flows, arena_at(flows_addr));
+	if (sluice_exact_find_want_(&flows, &w, &entry) != SLUICE_YES)
+		return 0;
+	/* Only a number may be returned: what a move of 32 bits leaves is one. */
+	__asm__ volatile("%0 = %1"
+			 : "=w"(low)
+			 : "w"((uint32_t)(uint64_t)entry));
+	return low;
+}
+
+/* The flow of a key; NULL: none, or busy, in which case the writer knows. */
+static __always_inline uint8_t *find(const struct sluice_key *key)
+{
+	struct sluice_exact_view flows;
+	struct sluice_exact_want w = {
+		.key = (const uint64_t *)key,
+		.key_len = sizeof(*key),
+		.version = sluice_version(arena_at(region_addr)),
+	};
+	uint8_t *entry;
+	uint32_t far;
+
+	sluice_exact_view_init(&flows, arena_at(flows_addr));
+	w.hash = sluice_exact_hash(flows.table->hash_keys, w.key, w.key_len);
+	entry = sluice_exact_at_home_(&flows, &w);
+	if (entry)
+		return entry;
+	far = find_far(key, w.hash, w.version);
+	return far ? arena_at(far) : NULL;
+}
+
 SEC("xdp")
 int sluice_forward(struct xdp_md *ctx)
 {
@@ -218,10 +270,8 @@ int sluice_forward(struct xdp_md *ctx)
 	const uint8_t *end = (void *)(long)ctx->data_end;
 	struct pkt p = {.ctx = ctx, .len = (uint32_t)(end - data)};
 	uint32_t lane = SLUICE_LANE_SLOW + 1 + bpf_get_smp_processor_id();
-	struct sluice_exact_view flows;
 	struct sluice_key key;
 	enum sluice_drop drop;
-	uint32_t version;
 	uint8_t *entry;
 
 	ARENA_USE();
@@ -237,11 +287,9 @@ int sluice_forward(struct xdp_md *ctx)
 	drop = sluice_parse(data, end, in_port, &key);
 	if (drop != SLUICE_DROP_NONE)
 		return lose(&p, drop);
-	version = sluice_version(arena_at(region_addr));
-	sluice_exact_view_init(&flows, arena_at(flows_addr));
-	if (sluice_exact_find(&flows, version, &key, sizeof(key), &entry) !=
-	    SLUICE_YES)
-		return slow(&p); /* no, or busy: the writer knows */
+	entry = find(&key);
+	if (!entry)
+		return slow(&p);
 	return apply(&p, sluice_entry_value(entry, sizeof(key)));
 }
 

@@ -198,7 +198,18 @@ SLUICE_INLINE uint8_t *sluice_bucket_find_(const struct sluice_exact_view *v,
 	return e;
 }
 
-/* sluice_exact_find() for a key whose hash is known. */
+/* The entry if it is in the key's home slot, else NULL. */
+SLUICE_INLINE uint8_t *sluice_exact_at_home_(const struct sluice_exact_view *v,
+					     const struct sluice_exact_want *w)
+{
+	uint32_t b1 = sluice_exact_bucket1(w->hash, v->n_buckets);
+
+	return sluice_slot_find_(
+		v, &v->buckets[(uint64_t)b1 * 8 + sluice_exact_home(w->hash)],
+		w);
+}
+
+/* Finds it wherever it is. */
 SLUICE_INLINE enum sluice_found
 sluice_exact_find_want_(const struct sluice_exact_view *v,
 			const struct sluice_exact_want *w, uint8_t **entry)
@@ -206,11 +217,6 @@ sluice_exact_find_want_(const struct sluice_exact_view *v,
 	uint32_t b1 = sluice_exact_bucket1(w->hash, v->n_buckets);
 	uint32_t b2 = sluice_exact_bucket2(w->hash, v->n_buckets);
 
-	*entry = sluice_slot_find_(
-		v, &v->buckets[(uint64_t)b1 * 8 + sluice_exact_home(w->hash)],
-		w);
-	if (*entry)
-		return SLUICE_YES;
 #ifdef __bpf__
 	/* BPF knows no prefetch; a load that nobody waits for is one. */
 	(void)sluice_load64_relaxed(&v->buckets[(uint64_t)b2 * 8]);
@@ -251,7 +257,8 @@ sluice_exact_find(const struct sluice_exact_view *v, uint32_t version,
 		.version = version,
 	};
 
-	return sluice_exact_find_want_(v, &w, entry);
+	*entry = sluice_exact_at_home_(v, &w);
+	return *entry ? SLUICE_YES : sluice_exact_find_want_(v, &w, entry);
 }
 
 /*
