@@ -41,7 +41,7 @@ struct rig {
 
 static void group_set(struct rig *r, uint32_t id, uint32_t turn)
 {
-	struct group_bucket b[SLUICE_BUCKETS_MAX];
+	struct group_bucket b[SLUICE_GROUP_BUCKETS_MAX];
 	struct group_conf conf = {
 		.type = SLUICE_GROUP_SELECT,
 		.n_buckets = r->n,
@@ -140,7 +140,7 @@ static uint32_t loop_pick(const struct sluice_group_at *g, uint32_t basis,
 	for (uint32_t i = 0; i < g->n_buckets; i++) {
 		uint32_t score;
 
-		if (!sluice_bucket_is_live(g, i, up))
+		if (!sluice_group_is_live(g, i, up))
 			continue;
 		score = (hash_int(i, basis) & 0xffff) * g->buckets[i].weight;
 		if (score >= best_score) {

@@ -228,9 +228,9 @@ static void by_cas(void *arg)
 
 	for (uint32_t i = 0; i < N_PACKETS; i++) {
 		struct sluice_meter *m = next(w, i);
-		uint64_t cost = sluice_bucket_cost(m->committed.cost, LEN);
+		uint64_t cost = sluice_tokens_cost(m->committed.cost, LEN);
 
-		w->n[cas_take(&m->at, w->now_ns * SLUICE_BUCKET_NS,
+		w->n[cas_take(&m->at, w->now_ns * SLUICE_TOKENS_NS,
 			      m->committed.burst, cost)
 			     ? SLUICE_GREEN
 			     : SLUICE_RED]++;
@@ -244,14 +244,14 @@ static void by_chunks(void *arg)
 
 	for (uint32_t i = 0; i < N_PACKETS; i++) {
 		struct sluice_meter *m = next(w, i);
-		uint64_t cost = sluice_bucket_cost(m->committed.cost, LEN);
-		struct sluice_bucket_ask a = {
-			.now = w->now_ns * SLUICE_BUCKET_NS,
+		uint64_t cost = sluice_tokens_cost(m->committed.cost, LEN);
+		struct sluice_tokens_ask a = {
+			.now = w->now_ns * SLUICE_TOKENS_NS,
 			.burst = sluice_load64_relaxed(&m->committed.burst),
 			.cost = 16 * cost,
 		};
 
-		if (w->chunk < cost && sluice_bucket_take(&m->at, &a, true))
+		if (w->chunk < cost && sluice_tokens_take(&m->at, &a, true))
 			w->chunk += 16 * cost;
 		if (w->chunk >= cost) {
 			w->chunk -= cost;

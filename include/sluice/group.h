@@ -83,7 +83,7 @@ struct sluice_group {
 };
 _Static_assert(sizeof(struct sluice_group) == 8, "ABI");
 
-struct sluice_bucket {
+struct sluice_group_bucket {
 	uint64_t act;	      /* sluice_act; SLUICE_ACT_GROUP goes on */
 	uint64_t live;	      /* any of these ports up; bit 0: always */
 	uint32_t watch_port;  /* 0: none */
@@ -91,7 +91,7 @@ struct sluice_bucket {
 	uint32_t weight;      /* select; 0 to 65535 */
 	uint32_t counter;     /* its number among the counters, or 0 */
 };
-_Static_assert(sizeof(struct sluice_bucket) == 32, "ABI");
+_Static_assert(sizeof(struct sluice_group_bucket) == 32, "ABI");
 
 struct sluice_group_body {
 	uint64_t what;	  /* flags 63..56 | type 55..48 | buckets 47..32 | id */
@@ -102,16 +102,16 @@ struct sluice_group_body {
 _Static_assert(sizeof(struct sluice_group_body) == 80, "ABI");
 
 /* What fits a block beside the slots. */
-#define SLUICE_BUCKETS_MAX                                                   \
+#define SLUICE_GROUP_BUCKETS_MAX                                             \
 	((SLUICE_HEAP_PAYLOAD_MAX -                                          \
 	  (uint32_t)sizeof(struct sluice_group_body) - SLUICE_GROUP_SLOTS) / \
-	 (uint32_t)sizeof(struct sluice_bucket))
-_Static_assert(SLUICE_BUCKETS_MAX == 93, "as the documents say");
+	 (uint32_t)sizeof(struct sluice_group_bucket))
+_Static_assert(SLUICE_GROUP_BUCKETS_MAX == 93, "as the documents say");
 
 SLUICE_INLINE uint32_t sluice_group_body_len(uint32_t type, uint32_t n_buckets)
 {
 	return (uint32_t)sizeof(struct sluice_group_body) +
-	       n_buckets * (uint32_t)sizeof(struct sluice_bucket) +
+	       n_buckets * (uint32_t)sizeof(struct sluice_group_bucket) +
 	       (type == SLUICE_GROUP_SELECT ? SLUICE_GROUP_SLOTS : 0);
 }
 
@@ -124,8 +124,8 @@ struct sluice_groups_view {
 /* A group that was found: its shape copied once, after it was checked. */
 struct sluice_group_at {
 	const struct sluice_group_body *body;
-	const struct sluice_bucket *buckets; /* [n_buckets] */
-	const uint64_t *slots;		     /* select: 8 in a word */
+	const struct sluice_group_bucket *buckets; /* [n_buckets] */
+	const uint64_t *slots;			   /* select: 8 in a word */
 	uint32_t n_buckets;
 	uint32_t id;
 	uint32_t type; /* enum sluice_group_type */
@@ -147,12 +147,12 @@ SLUICE_INLINE bool sluice_group_open(const struct sluice_heap_view *heap,
 		return false;
 	what = sluice_load64_relaxed(&body->what);
 	g->body = body;
-	g->buckets = (const struct sluice_bucket *)(body + 1);
+	g->buckets = (const struct sluice_group_bucket *)(body + 1);
 	g->id = (uint32_t)what;
 	g->n_buckets = (uint32_t)(what >> 32 & 0xffff);
 	g->type = (uint32_t)(what >> 48 & 0xff);
 	g->flags = (uint32_t)(what >> 56);
-	if (g->n_buckets > SLUICE_BUCKETS_MAX ||
+	if (g->n_buckets > SLUICE_GROUP_BUCKETS_MAX ||
 	    sluice_group_body_len(g->type, g->n_buckets) > len)
 		return false;
 	g->slots = (const uint64_t *)(g->buckets + g->n_buckets);

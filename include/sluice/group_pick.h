@@ -89,8 +89,8 @@ SLUICE_INLINE uint32_t sluice_group_hash(const struct sluice_groups_view *v,
 		g->id * 0x9e3779b1u);
 }
 
-SLUICE_INLINE bool sluice_bucket_is_live(const struct sluice_group_at *g,
-					 uint32_t i, uint64_t up)
+SLUICE_INLINE bool sluice_group_is_live(const struct sluice_group_at *g,
+					uint32_t i, uint64_t up)
 {
 	return sluice_load64_relaxed(&g->buckets[i].live) & (up | 1);
 }
@@ -109,7 +109,7 @@ SLUICE_INLINE uint32_t sluice_group_slot_(const struct sluice_group_at *g,
 
 /* As below, as a loop that the kernel runs: its verifier looks at one turn. */
 struct sluice_group_look_ {
-	const struct sluice_bucket *buckets;
+	const struct sluice_group_bucket *buckets;
 	uint64_t up;
 	uint32_t n_buckets;
 	uint32_t from;
@@ -146,7 +146,7 @@ sluice_group_first_(const struct sluice_group_at *g, uint32_t from, uint64_t up,
 		.n_buckets = g->n_buckets,
 		.from = from,
 		.is_select = g->type == SLUICE_GROUP_SELECT,
-		.bucket = SLUICE_BUCKETS_MAX,
+		.bucket = SLUICE_GROUP_BUCKETS_MAX,
 	};
 
 	loop(g->n_buckets, (void *)sluice_group_turn_, &l, 0);
@@ -161,7 +161,7 @@ SLUICE_INLINE enum sluice_found
 sluice_group_first_(const struct sluice_group_at *g, uint32_t from, uint64_t up,
 		    uint32_t *bucket)
 {
-	for (uint32_t i = 0; i < SLUICE_BUCKETS_MAX; i++) {
+	for (uint32_t i = 0; i < SLUICE_GROUP_BUCKETS_MAX; i++) {
 		uint32_t b = from + i;
 
 		if (i >= g->n_buckets)
@@ -169,7 +169,7 @@ sluice_group_first_(const struct sluice_group_at *g, uint32_t from, uint64_t up,
 		if (b >= g->n_buckets)
 			b -= g->n_buckets;
 		/* A bucket of weight 0 is no select group's choice. */
-		if (sluice_bucket_is_live(g, b, up) &&
+		if (sluice_group_is_live(g, b, up) &&
 		    (g->type != SLUICE_GROUP_SELECT ||
 		     sluice_load32_relaxed(&g->buckets[b].weight))) {
 			*bucket = b;
@@ -191,7 +191,7 @@ sluice_group_pick_hash(const struct sluice_group_at *g, uint32_t hash,
 	for (uint32_t i = 0; i < SLUICE_GROUP_TRIES; i++) {
 		uint32_t b = sluice_group_slot_(g, hash);
 
-		if (b < g->n_buckets && sluice_bucket_is_live(g, b, up)) {
+		if (b < g->n_buckets && sluice_group_is_live(g, b, up)) {
 			*bucket = b;
 			return SLUICE_YES;
 		}
@@ -223,8 +223,8 @@ sluice_group_pick(const struct sluice_groups_view *v,
 								: SLUICE_NO;
 }
 
-SLUICE_INLINE sluice_act sluice_bucket_act(const struct sluice_group_at *g,
-					   uint32_t i)
+SLUICE_INLINE sluice_act sluice_group_act(const struct sluice_group_at *g,
+					  uint32_t i)
 {
 	return (sluice_act){sluice_load64_relaxed(&g->buckets[i].act)};
 }
@@ -259,7 +259,7 @@ sluice_group_resolve(const struct sluice_groups_view *v, uint32_t id,
 		f = sluice_group_pick(v, &out->group, p, &out->bucket);
 		if (f != SLUICE_YES)
 			return f;
-		out->act = sluice_bucket_act(&out->group, out->bucket);
+		out->act = sluice_group_act(&out->group, out->bucket);
 		if (sluice_act_kind(out->act) != SLUICE_ACT_GROUP)
 			return SLUICE_YES;
 		id = sluice_act_arg(out->act);

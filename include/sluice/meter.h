@@ -6,7 +6,7 @@
  * sluice/meter - token buckets
  *
  * A meter is the value of an exact table, its id the key: one token bucket or two
- * (sluice/bucket.h) and what becomes of packets by the colour that they give.
+ * (sluice/tokens.h) and what becomes of packets by the colour that they give.
  *
  * The clock: any that all cores of the engine share. While it stands still, no
  * token comes, so burst / rate must cover a tick of it, or the rate is not
@@ -31,8 +31,8 @@
  * nothing else.
  */
 
-#include "sluice/bucket.h"
 #include "sluice/exact.h"
+#include "sluice/tokens.h"
 #include "sluice/types.h"
 
 #define SLUICE_METER_ENGINES_MAX 8u
@@ -68,8 +68,8 @@ enum sluice_meter_act {
  */
 struct sluice_meter {
 	/* Control writes before the entry is published, engines read. */
-	struct sluice_bucket_conf committed;
-	struct sluice_bucket_conf more; /* SRTCM: burst: excess; TRTCM: peak */
+	struct sluice_tokens_conf committed;
+	struct sluice_tokens_conf more; /* SRTCM: burst: excess; TRTCM: peak */
 	uint32_t flags;
 	uint32_t counters[3]; /* by colour: numbers of sluice/counter.h, or 0 */
 
@@ -107,7 +107,7 @@ SLUICE_INLINE bool sluice_meter_view_init(struct sluice_meter_view *v,
 /* ---- Colours. ---- */
 
 SLUICE_INLINE enum sluice_colour
-sluice_meter_srtcm_(struct sluice_meter *m, struct sluice_bucket_ask *a,
+sluice_meter_srtcm_(struct sluice_meter *m, struct sluice_tokens_ask *a,
 		    enum sluice_colour came, bool shared)
 {
 	uint64_t burst = sluice_load64_relaxed(&m->more.burst);
@@ -116,30 +116,30 @@ sluice_meter_srtcm_(struct sluice_meter *m, struct sluice_bucket_ask *a,
 
 	if (came == SLUICE_YELLOW)
 		a->cost = 0;
-	green = sluice_bucket_take(&m->at, a, shared);
+	green = sluice_tokens_take(&m->at, a, shared);
 	if (a->over)
-		sluice_bucket_refill(&m->more_at, a->over, shared);
+		sluice_tokens_refill(&m->more_at, a->over, shared);
 	if (green && came == SLUICE_GREEN)
 		return SLUICE_GREEN;
-	return sluice_bucket_take_excess(&m->more_at, burst, cost, shared)
+	return sluice_tokens_take_excess(&m->more_at, burst, cost, shared)
 		       ? SLUICE_YELLOW
 		       : SLUICE_RED;
 }
 
 SLUICE_INLINE enum sluice_colour
-sluice_meter_trtcm_(struct sluice_meter *m, struct sluice_bucket_ask *a,
+sluice_meter_trtcm_(struct sluice_meter *m, struct sluice_tokens_ask *a,
 		    uint64_t tokens, enum sluice_colour came, bool shared)
 {
-	struct sluice_bucket_ask peak = {
+	struct sluice_tokens_ask peak = {
 		.now = a->now,
 		.burst = sluice_load64_relaxed(&m->more.burst),
-		.cost = sluice_bucket_cost(sluice_load64_relaxed(&m->more.cost),
+		.cost = sluice_tokens_cost(sluice_load64_relaxed(&m->more.cost),
 					   tokens),
 	};
 
-	if (!sluice_bucket_take(&m->more_at, &peak, shared))
+	if (!sluice_tokens_take(&m->more_at, &peak, shared))
 		return SLUICE_RED;
-	if (came == SLUICE_YELLOW || !sluice_bucket_take(&m->at, a, shared))
+	if (came == SLUICE_YELLOW || !sluice_tokens_take(&m->at, a, shared))
 		return SLUICE_YELLOW;
 	return SLUICE_GREEN;
 }
@@ -160,10 +160,10 @@ sluice_meter_police_(struct sluice_meter *m, uint64_t now_ns,
 		flags & SLUICE_METER_PACKETS ? load->packets : load->bytes;
 	enum sluice_colour came =
 		flags & SLUICE_METER_AWARE ? load->came : SLUICE_GREEN;
-	struct sluice_bucket_ask a = {
-		.now = now_ns * SLUICE_BUCKET_NS,
+	struct sluice_tokens_ask a = {
+		.now = now_ns * SLUICE_TOKENS_NS,
 		.burst = sluice_load64_relaxed(&m->committed.burst),
-		.cost = sluice_bucket_cost(sluice_load64_relaxed(
+		.cost = sluice_tokens_cost(sluice_load64_relaxed(
 						   &m->committed.cost),
 					   tokens),
 	};
@@ -176,7 +176,7 @@ sluice_meter_police_(struct sluice_meter *m, uint64_t now_ns,
 	case SLUICE_METER_TRTCM:
 		return sluice_meter_trtcm_(m, &a, tokens, came, shared);
 	default:
-		return sluice_bucket_take(&m->at, &a, shared) ? SLUICE_GREEN
+		return sluice_tokens_take(&m->at, &a, shared) ? SLUICE_GREEN
 							      : SLUICE_RED;
 	}
 }

@@ -171,7 +171,7 @@ static const char *bucket_fault(struct group_check *c,
 				const struct sluice_group_at *g)
 {
 	for (uint32_t i = 0; i < g->n_buckets; i++) {
-		const struct sluice_bucket *b = &g->buckets[i];
+		const struct sluice_group_bucket *b = &g->buckets[i];
 		sluice_act act = {sluice_load64_relaxed(&b->act)};
 		uint32_t watch = sluice_load32_relaxed(&b->watch_group);
 

@@ -102,7 +102,7 @@ struct hurt {
 	X(slot_astray, "not its key's", (*h->empty = *h->slot, *h->slot = 0), \
 	  0)                                                                  \
 	X(count_one, "are counted", h->x->n_used++, 1)                        \
-	X(count_many, "are counted", h->x->n_used += 7, 0)
+	X(count_many, "are counted", h->x->n_used += 7, 1)
 
 static struct hurt hurt_of(struct fixture *f)
 {

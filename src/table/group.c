@@ -111,12 +111,12 @@ static void wed(struct table_group *t, uint32_t idx, uint32_t off, bool names)
 /* ---- Bodies. ---- */
 
 static void fill_buckets(struct table_group *t, const struct group_conf *conf,
-			 struct sluice_bucket *out)
+			 struct sluice_group_bucket *out)
 {
 	for (uint32_t i = 0; i < conf->n_buckets; i++) {
 		const struct group_bucket *b = &conf->buckets[i];
 
-		out[i] = (struct sluice_bucket){
+		out[i] = (struct sluice_group_bucket){
 			.act = b->act.w,
 			.live = group_live(t, b->watch_port, b->watch_group),
 			.watch_port = b->watch_port,
@@ -134,7 +134,8 @@ static int body_new(struct table_group *t, uint32_t id,
 {
 	uint64_t buf[SLUICE_HEAP_PAYLOAD_MAX / 8] = {0};
 	struct sluice_group_body *body = (struct sluice_group_body *)buf;
-	struct sluice_bucket *buckets = (struct sluice_bucket *)(body + 1);
+	struct sluice_group_bucket *buckets =
+		(struct sluice_group_bucket *)(body + 1);
 	uint32_t len = sluice_group_body_len(conf->type, conf->n_buckets);
 	uint32_t flags = conf->is_symmetric ? SLUICE_GROUP_SYMMETRIC : 0;
 	struct heap_owner owner = {SLUICE_TABLE_GROUPS, GROUP_DEAD,

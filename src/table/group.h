@@ -6,7 +6,7 @@
  * table/group - writing OpenFlow groups
  *
  * The writer's side of sluice/group.h. A map from group id to a group of up to
- * 93 buckets (SLUICE_BUCKETS_MAX), built of table/exact and of blocks of
+ * 93 buckets (SLUICE_GROUP_BUCKETS_MAX), built of table/exact and of blocks of
  * region/heap.h. It knows what OpenFlow wants to be refused, and says so by
  * OpenFlow's names. It does not know flows: who removes the flows of a removed
  * group is the caller.

@@ -259,8 +259,8 @@ static bool tell_one(struct table_group *t, const struct sluice_group_at *g,
 	bool changed = false;
 
 	for (uint32_t i = 0; i < g->n_buckets; i++) {
-		struct sluice_bucket *b =
-			(struct sluice_bucket *)(uintptr_t)&g->buckets[i];
+		struct sluice_group_bucket *b =
+			(struct sluice_group_bucket *)(uintptr_t)&g->buckets[i];
 		uint64_t live;
 
 		if (b->watch_group != id)

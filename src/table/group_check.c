@@ -75,11 +75,11 @@ int group_check(uint32_t id, const struct group_conf *conf, struct why *why)
 		return why_say(why, -EINVAL,
 			       "OFPGMFC_BAD_TYPE: group %u is of type %u", id,
 			       (uint32_t)conf->type);
-	if (conf->n_buckets > SLUICE_BUCKETS_MAX)
+	if (conf->n_buckets > SLUICE_GROUP_BUCKETS_MAX)
 		return why_say(why, -ENOSPC,
 			       "OFPGMFC_OUT_OF_BUCKETS: group %u has %u "
 			       "buckets, more than %u",
-			       id, conf->n_buckets, SLUICE_BUCKETS_MAX);
+			       id, conf->n_buckets, SLUICE_GROUP_BUCKETS_MAX);
 	if (conf->type == SLUICE_GROUP_INDIRECT && conf->n_buckets != 1)
 		return why_say(why, -EINVAL,
 			       "OFPGMFC_INVALID_GROUP: indirect group %u has "

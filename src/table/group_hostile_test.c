@@ -15,7 +15,7 @@
 /* Groups of all types, some of which name others. */
 static void fill(struct fixture *f, struct rng *rng)
 {
-	struct group_bucket b[SLUICE_BUCKETS_MAX];
+	struct group_bucket b[SLUICE_GROUP_BUCKETS_MAX];
 
 	for (uint32_t id = 0; id < N_IDS; id++) {
 		uint32_t n = 1 + rng_below(rng, id % 5 ? 4 : 60);
@@ -142,7 +142,7 @@ static void read_all(const struct sluice_groups_view *v, struct rng *rng)
 		if (sluice_group_resolve(v, id, &p, &c) == SLUICE_YES &&
 		    c.group.type != SLUICE_GROUP_ALL)
 			CHECK(c.bucket < c.group.n_buckets &&
-			      c.group.n_buckets <= SLUICE_BUCKETS_MAX);
+			      c.group.n_buckets <= SLUICE_GROUP_BUCKETS_MAX);
 	}
 	sluice_heap_usage(&v->heap, &usage);
 	while (sluice_heap_next(&v->heap, &at, &off, &block))

@@ -22,13 +22,13 @@ static void count_slots(struct fixture *f, uint32_t id, uint32_t *n)
 static void shares_are_right_within_a_slot(void)
 {
 	struct rng rng = rng_of(test_seed());
-	struct group_bucket b[SLUICE_BUCKETS_MAX];
+	struct group_bucket b[SLUICE_GROUP_BUCKETS_MAX];
 	uint32_t n_slots[256];
 	struct fixture f;
 
 	fixture_init(&f, 10, 10);
 	for (uint32_t round = 0; round < 500; round++) {
-		uint32_t n = 1 + rng_below(&rng, SLUICE_BUCKETS_MAX);
+		uint32_t n = 1 + rng_below(&rng, SLUICE_GROUP_BUCKETS_MAX);
 		uint32_t max = 1u << rng_below(&rng, 17);
 		double sum = 0;
 

@@ -16,12 +16,12 @@
 #include "table/group_private.h"
 
 #define NOBODY 0xffu
-_Static_assert(SLUICE_BUCKETS_MAX < NOBODY, "a slot is a byte");
+_Static_assert(SLUICE_GROUP_BUCKETS_MAX < NOBODY, "a slot is a byte");
 
 void group_deal(const struct group_bucket *buckets, uint32_t n,
 		uint32_t *n_slots)
 {
-	uint64_t rest[SLUICE_BUCKETS_MAX];
+	uint64_t rest[SLUICE_GROUP_BUCKETS_MAX];
 	uint64_t sum = 0;
 	uint32_t n_left = SLUICE_GROUP_SLOTS;
 
@@ -46,7 +46,8 @@ void group_deal(const struct group_bucket *buckets, uint32_t n,
 	}
 }
 
-static bool is_same(const struct group_bucket *b, const struct sluice_bucket *o)
+static bool is_same(const struct group_bucket *b,
+		    const struct sluice_group_bucket *o)
 {
 	return b->act.w == o->act && b->watch_port == o->watch_port &&
 	       b->watch_group == o->watch_group;
@@ -56,7 +57,7 @@ static bool is_same(const struct group_bucket *b, const struct sluice_bucket *o)
 static void match(const struct group_conf *conf,
 		  const struct sluice_group_at *old, uint8_t *new_of)
 {
-	bool taken[SLUICE_BUCKETS_MAX] = {false};
+	bool taken[SLUICE_GROUP_BUCKETS_MAX] = {false};
 
 	for (uint32_t i = 0; i < old->n_buckets; i++) {
 		new_of[i] = NOBODY;
@@ -77,7 +78,7 @@ static void keep(const struct group_conf *conf,
 		 uint32_t *n_slots)
 {
 	const uint8_t *were = (const uint8_t *)old->slots;
-	uint8_t new_of[SLUICE_BUCKETS_MAX];
+	uint8_t new_of[SLUICE_GROUP_BUCKETS_MAX];
 
 	match(conf, old, new_of);
 	for (uint32_t s = 0; s < SLUICE_GROUP_SLOTS; s++) {
@@ -125,8 +126,8 @@ void group_slots(const struct group_conf *conf,
 		 const struct sluice_group_at *old,
 		 uint8_t slots[SLUICE_GROUP_SLOTS])
 {
-	struct claim claims[SLUICE_BUCKETS_MAX];
-	uint32_t n_slots[SLUICE_BUCKETS_MAX];
+	struct claim claims[SLUICE_GROUP_BUCKETS_MAX];
+	uint32_t n_slots[SLUICE_GROUP_BUCKETS_MAX];
 	bool is_left = true;
 
 	memset(slots, NOBODY, SLUICE_GROUP_SLOTS);

@@ -76,7 +76,7 @@ static void an_all_group_is_the_engines_business(void)
 	CHECK_EQ(c.group.type, SLUICE_GROUP_ALL);
 	CHECK_EQ(c.group.n_buckets, 3);
 	for (uint32_t i = 0; i < 3; i++)
-		CHECK_EQ(sluice_act_arg(sluice_bucket_act(&c.group, i)), i + 1);
+		CHECK_EQ(sluice_act_arg(sluice_group_act(&c.group, i)), i + 1);
 	/* One without buckets drops. */
 	CHECK_EQ(set(&f, 1, SLUICE_GROUP_ALL, b, 0), 0);
 	CHECK_EQ(set(&f, 2, SLUICE_GROUP_SELECT, b, 0), 0);
@@ -89,16 +89,16 @@ static void an_all_group_is_the_engines_business(void)
 
 static void one_group_is_checked(void)
 {
-	static struct group_bucket b[SLUICE_BUCKETS_MAX + 1];
+	static struct group_bucket b[SLUICE_GROUP_BUCKETS_MAX + 1];
 	struct group_conf conf = conf_of(SLUICE_GROUP_SELECT, b, 2);
 	struct fixture f;
 
-	for (uint32_t i = 0; i <= SLUICE_BUCKETS_MAX; i++)
+	for (uint32_t i = 0; i <= SLUICE_GROUP_BUCKETS_MAX; i++)
 		b[i] = bucket_to(1 + i % 63, 1);
 	fixture_init(&f, 2, 10);
 	CHECK(refused(&f, SLUICE_GROUP_ID_MAX + 1, &conf, -EINVAL,
 		      "OFPGMFC_INVALID_GROUP"));
-	conf.n_buckets = SLUICE_BUCKETS_MAX + 1;
+	conf.n_buckets = SLUICE_GROUP_BUCKETS_MAX + 1;
 	CHECK(refused(&f, 1, &conf, -ENOSPC, "OFPGMFC_OUT_OF_BUCKETS"));
 	conf.n_buckets = 2;
 	conf.type = (enum sluice_group_type)4;
@@ -127,7 +127,7 @@ static void one_group_is_checked(void)
 	CHECK_EQ(table_group_del(f.groups, 1, NULL), -ENOENT);
 	/* Nothing of all that has left anything. */
 	CHECK_EQ(heap_n_pages_used(f.heap), 0);
-	conf.n_buckets = SLUICE_BUCKETS_MAX;
+	conf.n_buckets = SLUICE_GROUP_BUCKETS_MAX;
 	b[0] = bucket_to(1, 1);
 	b[1] = bucket_to(2, 1);
 	CHECK_EQ(table_group_set(f.groups, 1, &conf, NULL), 0);

@@ -137,7 +137,7 @@ static uint32_t look(struct reader *r, uint32_t id, uint32_t version)
 	number = number_of(&g);
 	if (sluice_group_pick(v, &g, &p, &bucket) != SLUICE_YES ||
 	    bucket >= g.n_buckets ||
-	    sluice_act_arg(sluice_bucket_act(&g, bucket)) != 1 + id ||
+	    sluice_act_arg(sluice_group_act(&g, bucket)) != 1 + id ||
 	    !is_whole(&g, id) || number_of(&g) != number)
 		r->n_wrong++;
 	return number;

@@ -24,7 +24,7 @@
 #define N_MAX (1u << 24)
 #define RATE_MAX_PACKETS 1000000000ull
 #define RATE_MAX_BYTES 125000000000ull
-#define UNITS_PER_S (1000000000ull * SLUICE_BUCKET_NS)
+#define UNITS_PER_S (1000000000ull * SLUICE_TOKENS_NS)
 #define COST_BITS 40u
 #define BURST_NS 50000000u /* chosen */
 #define BURST_BYTES 10000u
@@ -117,7 +117,7 @@ static int burst_of(const struct table_meter_rate *rate, bool packets,
 		     rate->per_second;
 
 	units += rate->burst / (packets ? 2 : 128) + (units >> 38) + 1;
-	if (units >= SLUICE_BUCKET_BURST_MAX)
+	if (units >= SLUICE_TOKENS_BURST_MAX)
 		return why_say(why, -EINVAL,
 			       "a burst of %llu at %llu a second takes more "
 			       "than 18 minutes",
@@ -129,14 +129,14 @@ static int burst_of(const struct table_meter_rate *rate, bool packets,
 
 /* One bucket of one engine. */
 static int bucket_of(const struct table_meter_rate *rate, bool packets,
-		     const struct part *p, struct sluice_bucket_conf *out,
+		     const struct part *p, struct sluice_tokens_conf *out,
 		     struct why *why)
 {
 	int err;
 
 	if (p->of == 0) {
 		/* No packet fits into no burst. */
-		*out = (struct sluice_bucket_conf){.cost = 1 << 8};
+		*out = (struct sluice_tokens_conf){.cost = 1 << 8};
 		return 0;
 	}
 	err = cost_of(rate->per_second, p, &out->cost, why);
@@ -264,8 +264,8 @@ static void keep_state(const struct table_meter *t, uint64_t id,
 			(m->flags & SLUICE_METER_KIND_) == SLUICE_METER_TRTCM;
 		const struct sluice_meter *old;
 
-		m->at = SLUICE_BUCKET_FRESH;
-		m->more_at = rates ? SLUICE_BUCKET_FRESH : 0;
+		m->at = SLUICE_TOKENS_FRESH;
+		m->more_at = rates ? SLUICE_TOKENS_FRESH : 0;
 		if (!entry)
 			continue;
 		old = meter_of(sluice_entry_value(entry, sizeof(id)), e);

@@ -31,12 +31,12 @@ struct rig {
 /* A random group; those from 8 on name those below. */
 static void set_random(struct rig *r, uint32_t id)
 {
-	struct group_bucket b[SLUICE_BUCKETS_MAX];
+	struct group_bucket b[SLUICE_GROUP_BUCKETS_MAX];
 	enum sluice_group_type type =
 		(enum sluice_group_type)rng_below(&r->rng, 4);
 	uint32_t n = type == SLUICE_GROUP_INDIRECT
 			     ? 1
-			     : 1 + rng_below(&r->rng, SLUICE_BUCKETS_MAX);
+			     : 1 + rng_below(&r->rng, SLUICE_GROUP_BUCKETS_MAX);
 	struct group_conf conf = conf_of(type, b, n);
 
 	for (uint32_t i = 0; i < n; i++) {
