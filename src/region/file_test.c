@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench/bench.h"
 #include "region/map.h"
 #include "region/region_fake.h"
 #include "sluice/atomic.h"
@@ -424,6 +425,8 @@ static void in_hugetlbfs_it_has_huge_pages(void)
 	struct region *r = NULL;
 	struct why why;
 
+	/* Put back when the test ends; without rights it does without. */
+	bench_huge_reserve(4ull << 20);
 	snprintf(at, sizeof(at), "%s/huge", dir);
 	CHECK(!mkdir(at, 0700));
 	if (mount("none", at, "hugetlbfs", 0, "pagesize=2M,mode=0700")) {
