@@ -2,6 +2,7 @@
 
 /* The XDP engine forwards, floods, drops, misses and counts, on real veths. */
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,8 @@
 #include "base/must.h"
 #include "base/test.h"
 #include "rig.h"
+#include "sluice/parse.h"
+#include "table/change.h"
 
 static const char *cannot; /* why nothing can be tested here */
 static struct rig rig;
@@ -88,6 +91,63 @@ static void a_known_flow_is_forwarded_in_generic_mode(void)
 		test_skip(cannot);
 	else
 		known_flow(true);
+}
+
+/* A packet of each of n flows leaves host 1; how many reach hosts 2 and 3. */
+static void count_outputs(struct rig_switch *sw, uint8_t (*frames)[64],
+			  uint32_t n, uint64_t out[N_HOSTS + 1])
+{
+	uint64_t rx = rig_stats(sw, 1).rx_packets;
+
+	for (uint32_t port = 2; port <= N_HOSTS; port++)
+		out[port] = rig_host_packets(&rig, port);
+	for (uint32_t i = 0; i < n; i++)
+		rig_send(&rig, 1, frames[i], 64);
+	wait_rx(sw, 1, rx + n);
+	for (uint32_t port = 2; port <= N_HOSTS; port++)
+		out[port] = rig_host_packets(&rig, port) - out[port];
+}
+
+static void a_change_set_holds_from_its_version(void)
+{
+	enum { N = 16 };
+	struct sluice_flow to_3 = {
+		.act = sluice_act_of(SLUICE_ACT_OUTPUT, 3).w};
+	struct change_item items[N + 1];
+	struct sluice_key keys[N];
+	uint64_t out[N_HOSTS + 1];
+	uint8_t frames[N][64];
+	struct change_log *log;
+	struct rig_switch sw;
+	uint32_t bad;
+
+	if (cannot || !switch_up(&sw, false))
+		return test_skip(cannot);
+	must(!change_log_new(sw.region, &log));
+	for (uint32_t i = 0; i < N; i++) {
+		uint32_t len = rig_frame(frames[i], 1, 2, i);
+
+		must(len <= 64 &&
+		     !sluice_parse(frames[i], frames[i] + len, 1, &keys[i]));
+		rig_flow_set(&sw, frames[i], len, 1,
+			     sluice_act_of(SLUICE_ACT_OUTPUT, 2));
+		items[i] = (struct change_item){table_exact_change(sw.flows),
+						CHANGE_SET, &keys[i], &to_3};
+	}
+	/* One item cannot be done: none is. */
+	items[N] = items[0];
+	CHECK_EQ(change_apply(log, items, N + 1, &bad, NULL), -EINVAL);
+	count_outputs(&sw, frames, N, out);
+	CHECK(out[2] == N && out[3] == 0);
+	CHECK_EQ(change_apply(log, items, N, &bad, NULL), 0);
+	count_outputs(&sw, frames, N, out);
+	CHECK(out[2] == 0 && out[3] == N);
+	CHECK_EQ(change_settle(log, change_mark(log), UINT64_MAX), N);
+	count_outputs(&sw, frames, N, out);
+	CHECK(out[2] == 0 && out[3] == N);
+	CHECK_EQ(rig_imbalance(&sw), 0);
+	change_log_free(log);
+	rig_switch_free(&sw, false);
 }
 
 static void a_set_goes_to_all_but_the_sender(void)
@@ -371,6 +431,7 @@ int main(int argc, char **argv)
 	cannot = rig_init(&rig, N_HOSTS, 1);
 	TEST(a_known_flow_is_forwarded_natively);
 	TEST(a_known_flow_is_forwarded_in_generic_mode);
+	TEST(a_change_set_holds_from_its_version);
 	TEST(a_set_goes_to_all_but_the_sender);
 	TEST(drops_have_their_reason);
 	TEST(a_miss_comes_up_and_can_be_sent_on);

@@ -10,6 +10,7 @@
 #include "base/test.h"
 #include "engine/poll/lab_test.h"
 #include "sluice/parse.h"
+#include "table/change.h"
 
 /* A flow from port in, host 1 to host 2; its frame. */
 static void one_flow(struct lab *lab, uint32_t in, sluice_act act,
@@ -51,6 +52,68 @@ static void a_verdict_is_what_a_round_does(void)
 	v.flow = NULL;
 	poll_verdict(poll_tables(lab.engine), &f, up, &v);
 	CHECK(v.flow && v.flow->n_packets == 0);
+	lab_fini(&lab);
+}
+
+/* One frame of each of n flows goes in; how many come out by ports 2 and 3. */
+static void count_outputs(struct lab *lab, uint8_t (*frames)[60], uint32_t n,
+			  uint32_t out[4])
+{
+	uint8_t got[60];
+
+	for (uint32_t i = 0; i < n; i++)
+		CHECK(mem_peer_push(lab->peers[1], frames[i], 60, NULL));
+	CHECK_EQ(poll_round(lab->engine, 1), n);
+	for (uint32_t port = 2; port <= 3; port++)
+		for (out[port] = 0;
+		     mem_peer_pop(lab->peers[port], got, sizeof(got), NULL);)
+			out[port]++;
+}
+
+static void a_change_set_holds_from_its_version(void)
+{
+	enum { N = 16 };
+	struct sluice_flow to_3 = {
+		.act = sluice_act_of(SLUICE_ACT_OUTPUT, 3).w};
+	struct change_item items[N + 1];
+	struct sluice_key keys[N];
+	uint8_t frames[N][60];
+	struct change_log *log;
+	struct lab lab;
+	uint32_t out[4], bad;
+
+	lab_init(&lab, 3, 64);
+	must(!change_log_new(lab.region, &log));
+	for (uint32_t i = 0; i < N; i++) {
+		struct lab_udp u = {1, 2, (uint16_t)i, 60, i};
+
+		lab_frame(&u, frames[i]);
+		CHECK_EQ(sluice_parse(frames[i], frames[i] + 60, 1, &keys[i]),
+			 SLUICE_DROP_NONE);
+		CHECK(lab_flow(&lab, &keys[i],
+			       sluice_act_of(SLUICE_ACT_OUTPUT, 2)));
+		items[i] = (struct change_item){table_exact_change(lab.flows),
+						CHANGE_SET, &keys[i], &to_3};
+	}
+	/* One item cannot be done: none is. */
+	items[N] = items[0];
+	CHECK_EQ(change_apply(log, items, N + 1, &bad, NULL), -EINVAL);
+	CHECK_EQ(bad, N);
+	count_outputs(&lab, frames, N, out);
+	CHECK(out[2] == N && out[3] == 0);
+	CHECK_EQ(change_apply(log, items, N, &bad, NULL), 0);
+	count_outputs(&lab, frames, N, out);
+	CHECK(out[2] == 0 && out[3] == N);
+	CHECK_EQ(change_settle(log, change_mark(log), UINT64_MAX), N);
+	count_outputs(&lab, frames, N, out);
+	CHECK(out[2] == 0 && out[3] == N);
+	for (uint32_t i = 0; i < N; i++)
+		items[i].kind = CHANGE_DEL;
+	CHECK_EQ(change_apply(log, items, N, &bad, NULL), 0);
+	count_outputs(&lab, frames, N, out);
+	CHECK(out[2] == 0 && out[3] == 0 && lab.n_slow == N);
+	CHECK(lab_adds_up(&lab));
+	change_log_free(log);
 	lab_fini(&lab);
 }
 
@@ -425,6 +488,7 @@ int main(int argc, char **argv)
 {
 	test_init(argc, argv);
 	TEST(a_verdict_is_what_a_round_does);
+	TEST(a_change_set_holds_from_its_version);
 	TEST(a_full_port_loses_what_is_counted);
 	TEST(a_slow_path_that_is_full_or_gone_is_counted);
 	TEST(a_busy_port_does_not_starve_another);
