@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hostile bytes as a region. What the check accepts is then used as a reader
- * uses it: iterate, find, sum. AddressSanitizer sees any step outside.
+ * Hostile bytes as a region. What the check accepts is then used as readers and
+ * engines use it, and checked deeply. AddressSanitizer sees any step outside.
  *
  * An input is a region without its zeros, so that it is short and a mutation
  * is likely to hit something: the first byte gives the size in pages, then
@@ -11,9 +11,11 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "look.h"
 #include "sluice/reader.h"
 
 #define PAGE 4096u
+#define PAGES_MAX 64u
 #define DIR_N 8u
 
 struct input {
@@ -54,7 +56,8 @@ static void look(const void *at, int off)
 	(void)*(const volatile uint64_t *)((const uint8_t *)at + off);
 }
 
-static void use_region(const uint8_t *mem, size_t len)
+/* As a switch, if it is one. */
+static void use_switch(const uint8_t *mem, size_t len)
 {
 	struct sluice_port_stats sum;
 	struct sluice_reader r;
@@ -82,21 +85,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (!len)
 		return 0;
-	mem_len = (1ul + data[0] % 32u) * PAGE;
+	mem_len = (1ul + data[0] % PAGES_MAX) * PAGE;
 	in = (struct input){data + 1, len - 1};
 	mem = aligned_alloc(PAGE, mem_len);
 	if (!mem)
 		return 0;
 	memset(mem, 0, mem_len);
 	lay(mem, mem_len, 0, &in, sizeof(struct sluice_region));
+	/* Nobody writes there, or the deep check would give him time. */
+	((struct sluice_region *)mem)->writer_pid = 0;
 	lay(mem, mem_len, SLUICE_DIR_OFF, &in,
 	    DIR_N * sizeof(struct sluice_table_desc));
 	lay(mem, mem_len, SLUICE_TABLES_OFF, &in, in.len);
 
-	if (sluice_region_check(mem, mem_len, &why) == 0)
-		use_region(mem, mem_len);
-	else if (!memchr(why.text, 0, sizeof(why.text)) || !why.text[0])
+	if (sluice_region_check(mem, mem_len, &why) == 0) {
+		use_switch(mem, mem_len);
+		look_deep(mem, mem_len);
+		look_at_tables(mem, mem_len, data, len);
+	} else if (!memchr(why.text, 0, sizeof(why.text)) || !why.text[0]) {
 		abort();
+	}
 	free(mem);
 	return 0;
 }
