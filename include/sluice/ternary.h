@@ -209,8 +209,8 @@ SLUICE_INLINE uint64_t sluice_ternary_mix_(const uint64_t *hash_keys,
 					   uint64_t h, uint32_t word,
 					   uint64_t x)
 {
-	return h + (hash_keys[2 * word] + (uint32_t)x) *
-			   (hash_keys[2 * word + 1] + (x >> 32));
+	return h + (hash_keys[2ul * word] + (uint32_t)x) *
+			   (hash_keys[2ul * word + 1] + (x >> 32));
 }
 
 SLUICE_INLINE uint32_t sluice_ternary_fold_(uint64_t h)

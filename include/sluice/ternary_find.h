@@ -132,8 +132,8 @@ SLUICE_INLINE bool sluice_rule_matches_(const struct sluice_ternary_view *v,
 		uint64_t k = key[sluice_ternary_word_(words)];
 
 		/* [ternary-head] */
-		if ((k ^ sluice_load64_acquire(&pair[2 * i + 1])) &
-		    sluice_load64_acquire(&pair[2 * i]))
+		if ((k ^ sluice_load64_acquire(&pair[2ul * i + 1])) &
+		    sluice_load64_acquire(&pair[2ul * i]))
 			return false;
 		words &= words - 1;
 	}

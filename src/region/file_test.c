@@ -206,14 +206,14 @@ static void a_longer_file_is_used_whole(void)
 	struct region *r;
 	uint64_t zero = 0;
 
-	put_file(&zero, 8, 3 * LEN + 100);
+	put_file(&zero, 8, 3ul * LEN + 100);
 	r = must_new();
-	CHECK_EQ(r->len, 3 * LEN);
+	CHECK_EQ(r->len, 3ul * LEN);
 	put_word(r, 1);
 	region_free(r);
 	/* Ours, and nobody's: made anew, and nothing of it is left. */
 	r = must_new();
-	CHECK_EQ(r->len, 3 * LEN);
+	CHECK_EQ(r->len, 3ul * LEN);
 	CHECK_EQ(r->head->n_tables, 0);
 	CHECK_EQ(r->head->generation, 1);
 	CHECK_EQ(*(uint64_t *)region_at(r, SLUICE_TABLES_OFF, 8), 0);
@@ -234,7 +234,7 @@ static void nothing_is_lost_by_accident(void)
 
 	put_file(letter, sizeof(letter), 100);
 	refused(new_file("one", &r, &why), -EEXIST, &why, "is no region");
-	put_file(letter, sizeof(letter), 3 * LEN);
+	put_file(letter, sizeof(letter), 3ul * LEN);
 	refused(new_file("one", &r, &why), -EEXIST, &why, "is no region");
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	CHECK(pread(fd, &byte, 1, 8) == 1 && byte == 'H');

@@ -424,7 +424,7 @@ static void who_may_be_killed_is(void)
 	s->records[0].owner++;
 	t = region_grace_start(g, 0);
 	s->records[0].owner--;
-	CHECK(region_grace_done(g, t, 2 * STUCK_NS));
+	CHECK(region_grace_done(g, t, 2ul * STUCK_NS));
 	CHECK_EQ(waitpid(other, NULL, WNOHANG), 0);
 	CHECK_EQ(counts_of(g).n_killed, 1);
 	CHECK_EQ(counts_of(g).n_fenced, 1);

@@ -163,7 +163,7 @@ int heap_new(struct region *r, uint32_t n_pages, uint16_t account,
 		.account = account,
 	};
 	struct sluice_heap *s;
-	struct heap *h;
+	struct heap *h = NULL;
 	int err;
 
 	if (!d.len)

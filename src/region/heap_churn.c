@@ -132,7 +132,8 @@ static void full(struct churn *c, uint32_t len)
 {
 	c->n_full++;
 	tidy(c);
-	if (c->o.share + SLUICE_HEAP_CLASSES * SLUICE_HEAP_PAGE < HEAP_BYTES) {
+	if (c->o.share + (uint64_t)SLUICE_HEAP_CLASSES * SLUICE_HEAP_PAGE <
+	    HEAP_BYTES) {
 		uint32_t i = 0;
 
 		while (c->o.held[i].off)
@@ -218,7 +219,7 @@ static void phase(struct churn *c, uint32_t no)
 	CHECK(waste_is_bounded(&c->o));
 	used = (double)heap_n_pages_used(c->o.heap) * SLUICE_HEAP_PAGE;
 	bound = (double)c->o.share +
-		(double)SLUICE_HEAP_CLASSES * SLUICE_HEAP_PAGE;
+		(double)(uint64_t)SLUICE_HEAP_CLASSES * SLUICE_HEAP_PAGE;
 	c->worst = fmax(c->worst, used / bound);
 	if (no < 2 * N_WHATS)
 		printf("# %-12s %4u pages, tidied %4u, at most %4.0f\n",

@@ -136,7 +136,7 @@ static inline void tidy_all(struct owner *o)
 static inline bool waste_is_bounded(const struct owner *o)
 {
 	return (uint64_t)heap_n_pages_used(o->heap) * SLUICE_HEAP_PAGE <=
-	       o->share + SLUICE_HEAP_CLASSES * SLUICE_HEAP_PAGE;
+	       o->share + (uint64_t)SLUICE_HEAP_CLASSES * SLUICE_HEAP_PAGE;
 }
 
 /* The writer dies; the next one finds what is held. */

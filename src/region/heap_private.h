@@ -99,7 +99,7 @@ static inline struct heap_class *heap_class_of(struct heap *h, uint32_t page)
 static inline uint64_t heap_block_off(struct heap *h, struct heap_place at)
 {
 	return (uint64_t)at.page * SLUICE_HEAP_PAGE +
-	       at.idx * heap_class_of(h, at.page)->block_len;
+	       (uint64_t)at.idx * heap_class_of(h, at.page)->block_len;
 }
 
 static inline struct sluice_block *heap_block(struct heap *h,

@@ -139,7 +139,7 @@ static void tidying_empties_pinned_pages(void)
 	CHECK_EQ(hold(&o, n, 200, 0, 0), -ENOSPC);
 	tidy_all(&o);
 	CHECK_EQ(heap_n_pages_used(o.heap), 1);
-	CHECK(o.n_moved >= n_pages - 1 && o.n_moved < 2 * n_pages);
+	CHECK(o.n_moved >= n_pages - 1 && o.n_moved < 2ul * n_pages);
 	CHECK(waste_is_bounded(&o));
 	for (uint32_t i = 0; i < n; i++)
 		CHECK(!o.held[i].off || is_whole(&o, i));

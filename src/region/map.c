@@ -98,7 +98,7 @@ int region_file_stat(int fd, struct region_file *out, struct sluice_why *why)
 static int map_file(int fd, int prot, struct region_map *out,
 		    struct sluice_why *why)
 {
-	struct region_file f;
+	struct region_file f = {0};
 	void *mem;
 	int err = region_file_stat(fd, &f, why);
 

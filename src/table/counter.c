@@ -124,7 +124,7 @@ int table_counter_new(struct region *r, const struct table_counter_conf *conf,
 		.value_len = sizeof(struct sluice_counter),
 	};
 	struct sluice_counters *s;
-	struct table_counter *t;
+	struct table_counter *t = NULL;
 	uint32_t off;
 	int err;
 

@@ -195,9 +195,9 @@ static void an_entry_is_not_used_again_under_a_program(void)
 	}
 	printf("# waited %u ms for the last; %lu looks\n",
 	       (uint32_t)(ns / 1000000), (unsigned long)r.skel->bss->n_looks);
-	CHECK(n_asked > 10 * N_TURNS);
+	CHECK(n_asked > 10ul * N_TURNS);
 	CHECK_EQ(r.skel->bss->n_found, N_TURNS);
-	CHECK_EQ(r.skel->bss->n_looks, N_TURNS * LOOKS * 1000ull);
+	CHECK_EQ(r.skel->bss->n_looks, 1000ull * N_TURNS * LOOKS);
 	CHECK_EQ(r.skel->bss->n_changed, 0);
 	rig_fini(&r);
 }
