@@ -217,21 +217,21 @@ static __always_inline int apply(struct pkt *p, struct sluice_flow *f)
  * at it once and not again for each way through the parser, which took seconds.
  */
 __attribute__((noinline)) uint32_t find_far(const struct sluice_key *key,
-					    uint32_t hash, uint32_t version)
+					    uint32_t hash)
 {
 	const struct sluice_exact_want w = {
 		.key = (const uint64_t *)key,
 		.key_len = sizeof(*key),
 		.hash = hash,
-		.version = version,
+		.version = sluice_version(arena_at(region_addr)),
 	};
 	struct sluice_exact_view flows;
 	uint8_t *entry;
 	uint32_t low;
 
+	ARENA_USE();
 	if (!key)
 		return 0;
-	ARENA_USE();
 	sluice_exact_view_init(&flows, arena_at(flows_addr));
 	if (sluice_exact_find_want_(&flows, &w, &entry) != SLUICE_YES)
 		return 0;
@@ -242,14 +242,17 @@ __attribute__((noinline)) uint32_t find_far(const struct sluice_key *key,
 	return low;
 }
 
-/* The flow of a key; NULL: none, or busy, in which case the writer knows. */
+/*
+ * The flow of a key; NULL: none, or busy, in which case the writer knows. It is
+ * the only thing that a packet looks up, so the version is asked for by who needs
+ * it: a live entry at home is there at any.
+ */
 static __always_inline uint8_t *find(const struct sluice_key *key)
 {
 	struct sluice_exact_view flows;
 	struct sluice_exact_want w = {
 		.key = (const uint64_t *)key,
 		.key_len = sizeof(*key),
-		.version = sluice_version(arena_at(region_addr)),
 	};
 	uint8_t *entry;
 	uint32_t far;
@@ -259,7 +262,7 @@ static __always_inline uint8_t *find(const struct sluice_key *key)
 	entry = sluice_exact_at_home_(&flows, &w);
 	if (entry)
 		return entry;
-	far = find_far(key, w.hash, w.version);
+	far = find_far(key, w.hash);
 	return far ? arena_at(far) : NULL;
 }
 

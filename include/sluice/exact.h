@@ -141,24 +141,46 @@ SLUICE_INLINE void *sluice_entry_value(uint8_t *entry, uint32_t key_len)
 }
 
 /*
- * Does this entry hold the key, did it throughout the comparison, and is it
- * there at that version?
+ * 0 if this entry holds the key and did throughout the comparison; its head is
+ * then what it was at the first look.
  */
-SLUICE_INLINE bool sluice_entry_is(const uint8_t *entry, uint32_t version,
-				   const uint64_t *key, uint32_t key_len)
+SLUICE_INLINE uint64_t sluice_entry_differs_(const uint8_t *entry,
+					     const uint64_t *key,
+					     uint32_t key_len, uint64_t *before)
 {
 	const uint64_t *head = (const uint64_t *)entry;
 	const uint64_t *words = sluice_entry_key(entry);
-	uint64_t before = sluice_load64_acquire(head); /* [exact-head] */
 	uint64_t diff = 0;
 
+	*before = sluice_load64_acquire(head); /* [exact-head] */
 	for (uint32_t i = 0; i < key_len / 8; i++)
 		/* [exact-head] */
 		diff |= sluice_load64_acquire(&words[i]) ^ key[i];
-	diff |= (sluice_load64_relaxed(head) ^ before) &
-		SLUICE_ENTRY_GENERATION;
-	diff |= !sluice_head_visible(before, version);
-	return !diff;
+	return diff | ((sluice_load64_relaxed(head) ^ *before) &
+		       SLUICE_ENTRY_GENERATION);
+}
+
+/* Does it hold the key, and is it there at that version? */
+SLUICE_INLINE bool sluice_entry_is(const uint8_t *entry, uint32_t version,
+				   const uint64_t *key, uint32_t key_len)
+{
+	uint64_t head;
+	uint64_t diff = sluice_entry_differs_(entry, key, key_len, &head);
+
+	return !(diff | !sluice_head_visible(head, version));
+}
+
+/* What a slot names, if it has the hash; else NULL. */
+SLUICE_INLINE uint8_t *sluice_slot_entry_(const struct sluice_exact_view *v,
+					  const uint64_t *slot, uint32_t hash)
+{
+	uint64_t s = sluice_load64_acquire(slot); /* [exact-slot] */
+	uint32_t idx = (uint32_t)s - 1;
+
+	/* An empty slot gives the largest idx: outside, like a lie. */
+	if (s >> 32 != hash || idx >= v->n_entries)
+		return NULL;
+	return sluice_exact_entry(v, idx);
 }
 
 /* The entry of a slot if it is the key's; else NULL. */
@@ -166,15 +188,10 @@ SLUICE_INLINE uint8_t *sluice_slot_find_(const struct sluice_exact_view *v,
 					 const uint64_t *slot,
 					 const struct sluice_exact_want *w)
 {
-	uint64_t s = sluice_load64_acquire(slot); /* [exact-slot] */
-	uint32_t idx = (uint32_t)s - 1;
-	uint8_t *e;
+	uint8_t *e = sluice_slot_entry_(v, slot, w->hash);
 
-	/* An empty slot gives the largest idx: outside, like a lie. */
-	if (s >> 32 != w->hash || idx >= v->n_entries)
-		return NULL;
-	e = sluice_exact_entry(v, idx);
-	return sluice_entry_is(e, w->version, w->key, w->key_len) ? e : NULL;
+	return e && sluice_entry_is(e, w->version, w->key, w->key_len) ? e
+								       : NULL;
 }
 
 /* One look at one bucket. Returns the entry, or NULL. */
@@ -198,15 +215,24 @@ SLUICE_INLINE uint8_t *sluice_bucket_find_(const struct sluice_exact_view *v,
 	return e;
 }
 
-/* The entry if it is in the key's home slot, else NULL. */
+/*
+ * The entry if it is in the key's home slot and live, hence there at every
+ * version; else NULL.
+ */
 SLUICE_INLINE uint8_t *sluice_exact_at_home_(const struct sluice_exact_view *v,
 					     const struct sluice_exact_want *w)
 {
 	uint32_t b1 = sluice_exact_bucket1(w->hash, v->n_buckets);
-
-	return sluice_slot_find_(
+	uint8_t *e = sluice_slot_entry_(
 		v, &v->buckets[(uint64_t)b1 * 8 + sluice_exact_home(w->hash)],
-		w);
+		w->hash);
+	uint64_t head, diff;
+
+	if (!e)
+		return NULL;
+	diff = sluice_entry_differs_(e, w->key, w->key_len, &head);
+	diff |= sluice_head_state(head) ^ SLUICE_ENTRY_LIVE;
+	return diff ? NULL : e;
 }
 
 /* Finds it wherever it is. */
@@ -261,37 +287,6 @@ sluice_exact_find(const struct sluice_exact_view *v, uint32_t version,
 	return *entry ? SLUICE_YES : sluice_exact_find_want_(v, &w, entry);
 }
 
-/*
- * Finds a key and copies its value, v->value_len bytes: the table's, or fewer
- * if the reader's view says so (a constant lets the loop unroll, as BPF needs
- * it). For readers without quiescent states. Busy also when the entry was
- * reused at every try.
- */
-SLUICE_INLINE enum sluice_found
-sluice_exact_get(const struct sluice_exact_view *v, uint32_t version,
-		 const void *key, uint32_t key_len, uint64_t *value)
-{
-	for (uint32_t i = 0; i < SLUICE_EXACT_TRIES; i++) {
-		uint8_t *e;
-		enum sluice_found f =
-			sluice_exact_find(v, version, key, key_len, &e);
-		const uint64_t *from;
-		uint64_t head;
-
-		if (f != SLUICE_YES)
-			return f;
-		from = sluice_entry_value(e, key_len);
-		head = sluice_load64_acquire((uint64_t *)e); /* [exact-head] */
-		for (uint32_t j = 0; j < v->value_len / 8; j++)
-			/* [exact-head] */
-			value[j] = sluice_load64_acquire(&from[j]);
-		/* The key again: the entry may have changed hands before head. */
-		if (sluice_entry_is(e, version, key, key_len) &&
-		    sluice_head_same(sluice_load64_relaxed((uint64_t *)e),
-				     head))
-			return SLUICE_YES;
-	}
-	return SLUICE_BUSY;
-}
+#include "sluice/exact_get.h"
 
 #endif
