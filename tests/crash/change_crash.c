@@ -12,28 +12,15 @@
  * region are compiled with -DSLUICE_CRASH.
  */
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/crash.h"
 #include "table/change_twin_fake.h"
+#include "tests/crash/kill.h"
 
 #define N_STEPS 70u
 #define SET_MAX 6u
 #define FIRST 7u       /* version */
 #define STALE_MAX 4u   /* versions */
 #define TWICE_EVERY 9u /* kills after which the one who adopts is killed too */
-
-/* Stores until we are killed; -1: never. */
-static int64_t crash_in = -1;
-
-void crash_point(void)
-{
-	if (crash_in == 0)
-		kill(getpid(), SIGKILL);
-	if (crash_in > 0)
-		crash_in--;
-}
 
 enum what { APPLY, SETTLE, SET, DEL };
 
@@ -235,27 +222,23 @@ static void put_back(const struct rig *r, const uint64_t *from)
 /* Does an operation, or adopts, in a child. True: it was killed on the way. */
 static bool killed(struct rig *r, const struct op *op, int64_t at, int *err)
 {
-	int status;
-	pid_t pid = fork();
+	pid_t pid = kill_fork(at);
+	bool is_killed;
+	int code;
 
-	must(pid >= 0);
 	if (pid == 0) {
 		int said = 0;
 
-		crash_in = at;
 		if (op)
 			said = op_run(&r->shop, op);
 		else
 			shop_adopt(&r->shop);
 		_exit(-said);
 	}
-	must(waitpid(pid, &status, 0) == pid);
-	if (WIFSIGNALED(status)) {
-		must(WTERMSIG(status) == SIGKILL);
-		return true;
-	}
-	*err = -WEXITSTATUS(status);
-	return false;
+	is_killed = kill_wait(pid, &code);
+	if (!is_killed)
+		*err = -code;
+	return is_killed;
 }
 
 /* What a killed writer left: seen by readers, adopted, used. */

@@ -11,30 +11,16 @@
  * back. Who adopts is killed at each of its stores likewise. Here the table is
  * compiled with -DSLUICE_CRASH.
  */
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/crash.h"
 #include "base/must.h"
 #include "base/rng.h"
 #include "base/test.h"
 #include "table/counter.h"
+#include "tests/crash/kill.h"
 
 #define N_MAX 12u
 #define N_LANES 3u
 #define N_STEPS 400u
-
-/* Stores until we are killed; -1: never. */
-static int64_t crash_in = -1;
-
-void crash_point(void)
-{
-	if (crash_in == 0)
-		kill(getpid(), SIGKILL);
-	if (crash_in > 0)
-		crash_in--;
-}
 
 struct rig {
 	struct region *region;
@@ -164,23 +150,21 @@ enum { ADOPT = UINT32_MAX };
 /* Does an operation, or adopts, in a child. True: it was killed on the way. */
 static bool killed(struct rig *r, uint32_t op, int64_t at)
 {
-	int status;
-	pid_t pid = fork();
+	pid_t pid = kill_fork(at);
+	bool is_killed;
+	int code;
 
-	must(pid >= 0);
 	if (pid == 0) {
-		crash_in = at;
 		if (op == ADOPT)
 			adopt(r);
 		else
 			op_run(r, op);
 		_exit(0);
 	}
-	must(waitpid(pid, &status, 0) == pid);
-	must(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL
-				 : WEXITSTATUS(status) == 0);
-	r->n_kills += WIFSIGNALED(status);
-	return WIFSIGNALED(status);
+	is_killed = kill_wait(pid, &code);
+	must(code == 0);
+	r->n_kills += is_killed;
+	return is_killed;
 }
 
 static void left_is_whole(struct rig *r)

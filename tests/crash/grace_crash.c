@@ -7,29 +7,16 @@
  * records' code is compiled with -DSLUICE_CRASH.
  */
 #include <errno.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/crash.h"
 #include "base/must.h"
 #include "base/test.h"
 #include "region/grace.h"
 #include "sluice/reader.h"
+#include "tests/crash/kill.h"
 
 #define N 3u
 #define STUCK_NS 1000u
-
-static int64_t crash_in = -1; /* stores until we are killed; -1: never */
-
-void crash_point(void)
-{
-	if (crash_in == 0)
-		kill(getpid(), SIGKILL);
-	if (crash_in > 0)
-		crash_in--;
-}
 
 struct rig {
 	struct sluice_section *records; /* [N], shared */
@@ -87,20 +74,18 @@ static void write_all(struct rig *r)
 /* In a child. True: it was killed on the way. */
 static bool killed(struct rig *r, void (*what)(struct rig *), int64_t at)
 {
-	int status;
-	pid_t pid = fork();
+	pid_t pid = kill_fork(at);
+	bool is_killed;
+	int code;
 
-	must(pid >= 0);
 	if (pid == 0) {
-		crash_in = at;
 		what(r);
 		_exit(0);
 	}
-	must(waitpid(pid, &status, 0) == pid);
-	must(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL
-				 : WEXITSTATUS(status) == 0);
-	r->n_kills += WIFSIGNALED(status);
-	return WIFSIGNALED(status);
+	is_killed = kill_wait(pid, &code);
+	must(code == 0);
+	r->n_kills += is_killed;
+	return is_killed;
 }
 
 /* The one that is `alive`, and inside, stays so; all else can be had. */

@@ -12,12 +12,10 @@
  * likewise. Here all is compiled with -DSLUICE_CRASH.
  */
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/crash.h"
 #include "sluice/fsck.h"
 #include "table/group_fake.h"
+#include "tests/crash/kill.h"
 
 #define N_MAX 40u
 #define N_IDS 6u
@@ -25,17 +23,6 @@
 #define N_STEPS 100u
 #define N_ITEMS 3u
 #define LEN_MAX (512u << 10)
-
-/* Stores until we are killed; -1: never. */
-static int64_t crash_in = -1;
-
-void crash_point(void)
-{
-	if (crash_in == 0)
-		kill(getpid(), SIGKILL);
-	if (crash_in > 0)
-		crash_in--;
-}
 
 enum what { SINGLE, SET, SETTLE, RECLAIM, TIDY };
 
@@ -255,23 +242,21 @@ static void adopt(struct rig *r)
 /* Does an operation, or adopts, in a child. True: it was killed on the way. */
 static bool killed(struct rig *r, const struct op *op, int64_t at)
 {
-	int status;
-	pid_t pid = fork();
+	pid_t pid = kill_fork(at);
+	bool is_killed;
+	int code;
 
-	must(pid >= 0);
 	if (pid == 0) {
-		crash_in = at;
 		if (op)
 			op_run(r, op);
 		else
 			adopt(r);
 		_exit(0);
 	}
-	must(waitpid(pid, &status, 0) == pid);
-	must(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL
-				 : WEXITSTATUS(status) == 0);
-	r->n_kills += WIFSIGNALED(status);
-	return WIFSIGNALED(status);
+	is_killed = kill_wait(pid, &code);
+	must(code == 0);
+	r->n_kills += is_killed;
+	return is_killed;
 }
 
 /* What a killed writer left: seen by readers, adopted, used. */

@@ -9,27 +9,13 @@
  * table before the operation or after it; is adopted, by a writer who is killed
  * at each of its stores likewise; and can be emptied then, filter and all.
  */
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/crash.h"
 #include "table/masked_fake.h"
+#include "tests/crash/kill.h"
 
 #define N_KEYS 60u
 #define N_STEPS 80u
 #define SET_MAX 4u
-
-/* Stores until we are killed; -1: never. */
-static int64_t crash_in = -1;
-
-void crash_point(void)
-{
-	if (crash_in == 0)
-		kill(getpid(), SIGKILL);
-	if (crash_in > 0)
-		crash_in--;
-}
 
 enum what { SET, DEL, CHANGE, REORDER };
 
@@ -236,23 +222,21 @@ static bool table_is_tidy(struct rig *r)
 /* Does an operation, or adopts, in a child. True: it was killed on the way. */
 static bool killed(struct rig *r, const struct op *op, int64_t at)
 {
-	int status;
-	pid_t pid = fork();
+	pid_t pid = kill_fork(at);
+	bool is_killed;
+	int code;
 
-	must(pid >= 0);
 	if (pid == 0) {
-		crash_in = at;
 		if (op)
 			(void)op_run(r, op);
 		else
 			fixture_adopt(&r->f);
 		_exit(0);
 	}
-	must(waitpid(pid, &status, 0) == pid);
-	must(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL
-				 : WEXITSTATUS(status) == 0);
-	r->n_kills += WIFSIGNALED(status);
-	return WIFSIGNALED(status);
+	is_killed = kill_wait(pid, &code);
+	must(code == 0);
+	r->n_kills += is_killed;
+	return is_killed;
 }
 
 /* What a killed writer left: seen by readers, adopted, used. */

@@ -14,29 +14,17 @@
  */
 #include <signal.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/crash.h"
 #include "sluice/fsck.h"
 #include "table/change.h"
 #include "table/ternary_fake.h"
+#include "tests/crash/kill.h"
 
 #define N_BITS 5u
 #define N_RULES 24u
 #define N_STEPS 100u
 #define SET_MAX 3u
 #define TWICE_EVERY 7u
-
-/* Stores until we are killed; -1: never. */
-static int64_t crash_in = -1;
-
-void crash_point(void)
-{
-	if (crash_in == 0)
-		kill(getpid(), SIGKILL);
-	if (crash_in > 0)
-		crash_in--;
-}
 
 enum what { SET, DEL, APPLY, SETTLE };
 
@@ -255,12 +243,11 @@ static void put_back(const struct rig *r, const uint64_t *from)
 static bool killed(struct rig *r, const struct op *op, int64_t at)
 {
 	struct table_ternary *heir;
-	int status;
-	pid_t pid = fork();
+	pid_t pid = kill_fork(at);
+	bool is_killed;
+	int code;
 
-	must(pid >= 0);
 	if (pid == 0) {
-		crash_in = at;
 		if (op)
 			(void)op_run(r, op);
 		else
@@ -268,10 +255,9 @@ static bool killed(struct rig *r, const struct op *op, int64_t at)
 						  &heir, NULL));
 		_exit(0);
 	}
-	must(waitpid(pid, &status, 0) == pid);
-	must(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL
-				 : WEXITSTATUS(status) == 0);
-	return WIFSIGNALED(status);
+	is_killed = kill_wait(pid, &code);
+	must(code == 0);
+	return is_killed;
 }
 
 /* What a killed writer left: seen by readers, adopted, used. */
