@@ -212,11 +212,11 @@ sluice_group_pick(const struct sluice_groups_view *v,
 		  const struct sluice_group_at *g,
 		  const struct sluice_group_packet *p, uint32_t *bucket)
 {
+	*bucket = 0;
 	if (g->type == SLUICE_GROUP_SELECT)
 		return sluice_group_pick_hash(g,
 					      sluice_group_hash(v, g, p->key),
 					      p->up, bucket);
-	*bucket = 0;
 	if (g->type == SLUICE_GROUP_FF)
 		return sluice_group_first_(g, 0, p->up, bucket);
 	return g->type == SLUICE_GROUP_INDIRECT && g->n_buckets ? SLUICE_YES

@@ -4,17 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
-int why_say(struct why *why, int err, const char *fmt, ...)
+void why_say_(struct why *why, int err, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (!why || why->err)
-		return err;
+		return;
 	why->err = err;
 	va_start(ap, fmt);
 	vsnprintf(why->text, sizeof(why->text), fmt, ap);
 	va_end(ap);
-	return err;
 }
 
 int why_at(struct why *why, const char *fmt, ...)

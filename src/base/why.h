@@ -21,8 +21,16 @@ struct why {
 	char text[WHY_LEN]; /* one sentence, NUL-terminated */
 };
 
-/* Fills why with a sentence and returns err. The first reason said stays. */
-int why_say(struct why *why, int err, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/*
+ * Fills why with a sentence and returns err, which is evaluated twice: so the
+ * compiler and its analyzer know what is returned. The first reason said stays.
+ */
+#define why_say(why, err, ...) (why_say_(why, err, __VA_ARGS__), why_err_(err))
+static inline int why_err_(int err)
+{
+	return err;
+}
+void why_say_(struct why *why, int err, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* Puts "where: " in front of what was said; returns why's err. */
 int why_at(struct why *why, const char *fmt, ...) PRINTF_LIKE(2, 3);

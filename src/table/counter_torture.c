@@ -450,7 +450,7 @@ int main(int argc, char **argv)
 	printf("# %u counters read %llu times, %llu owners, %llu wrong\n",
 	       t.n_max, (unsigned long long)t.scene->n_rounds,
 	       (unsigned long long)t.n_owners,
-	       (unsigned long long)(t.n_wrong + t.scene->n_wrong));
+	       (unsigned long long)t.n_wrong + t.scene->n_wrong);
 	printf("%sok 2 - counts are their owner's\n", wrong ? "not " : "");
 	return lost || wrong;
 }

@@ -102,7 +102,7 @@ static inline bool del(struct fixture *f, uint32_t i)
 static inline uint64_t get(const struct fixture *f, uint32_t i)
 {
 	uint64_t key[WORDS_MAX];
-	uint64_t value[VALUE_WORDS];
+	uint64_t value[VALUE_WORDS] = {0};
 
 	key_of(key, f->conf.key_len, i);
 	switch (sluice_exact_get(table_exact_view(f->table),

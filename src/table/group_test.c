@@ -62,11 +62,12 @@ static void an_all_group_is_the_engines_business(void)
 {
 	struct group_bucket b[3] = {bucket_to(1, 0), bucket_to(2, 0),
 				    bucket_to(3, 0)};
-	struct sluice_key key = {0};
+	struct sluice_key key;
 	struct sluice_group_choice c = {0};
 	struct fixture f;
 	struct sluice_group_packet p = {&key, 0, 0};
 
+	memset(&key, 0, sizeof(key));
 	fixture_init(&f, 10, 10);
 	p.version = sluice_version(f.region->head);
 	CHECK_EQ(set(&f, 1, SLUICE_GROUP_ALL, b, 3), 0);

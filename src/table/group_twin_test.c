@@ -202,9 +202,10 @@ static void ends_agree(struct rig *r, uint32_t id)
 {
 	for (uint32_t i = 0; i < 4; i++) {
 		struct sluice_key key = random_key(&r->rng);
+		uint64_t up = rng_next(&r->rng);
 		struct sluice_group_packet p = {
 			.key = &key,
-			.up = rng_next(&r->rng) & rng_next(&r->rng),
+			.up = up & rng_next(&r->rng),
 			.version = sluice_version(r->f.region->head),
 		};
 		struct sluice_group_choice c = {0};

@@ -93,7 +93,7 @@ static int flow_add(struct table_masked *t, const struct table_masked_key *key,
 uint8_t *table_masked_find(struct table_masked *t,
 			   const struct table_masked_key *key)
 {
-	uint64_t masked[MASKED_WORDS];
+	uint64_t masked[MASKED_WORDS] = {0};
 
 	if (flow_of(t, key, masked) == MASKED_NONE)
 		return NULL;
@@ -103,7 +103,7 @@ uint8_t *table_masked_find(struct table_masked *t,
 int table_masked_set(struct table_masked *t, const struct table_masked_key *key,
 		     const void *value, uint8_t **entry)
 {
-	uint64_t masked[MASKED_WORDS];
+	uint64_t masked[MASKED_WORDS] = {0};
 	uint64_t mark;
 	uint32_t number;
 	int err = flow_add(t, key, masked, &number);
@@ -123,7 +123,7 @@ int table_masked_set(struct table_masked *t, const struct table_masked_key *key,
 bool table_masked_del(struct table_masked *t,
 		      const struct table_masked_key *key)
 {
-	uint64_t masked[MASKED_WORDS];
+	uint64_t masked[MASKED_WORDS] = {0};
 	uint64_t mark = table_exact_mark(t->exact);
 	uint32_t number = flow_of(t, key, masked);
 	bool was_there;
@@ -167,7 +167,7 @@ static int prepare(struct change_table *c, const struct change_item *item,
 {
 	struct table_masked *t = table_of(c);
 	struct change_item inner = *item;
-	uint64_t masked[MASKED_WORDS];
+	uint64_t masked[MASKED_WORDS] = {0};
 	uint32_t number;
 	int err;
 
@@ -195,7 +195,7 @@ static int prepare(struct change_table *c, const struct change_item *item,
 static void undo(struct change_table *c, const struct change_step *s)
 {
 	struct table_masked *t = table_of(c);
-	uint64_t masked[MASKED_WORDS];
+	uint64_t masked[MASKED_WORDS] = {0};
 	uint32_t number = 0;
 
 	if (s->born)
@@ -209,7 +209,7 @@ static void settle(struct change_table *c, const struct change_step *s)
 {
 	struct table_masked *t = table_of(c);
 	uint64_t mark = table_exact_mark(t->exact);
-	uint64_t masked[MASKED_WORDS];
+	uint64_t masked[MASKED_WORDS] = {0};
 	uint32_t number = 0;
 
 	if (s->old)

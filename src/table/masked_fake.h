@@ -46,6 +46,8 @@ static inline uint32_t n_words(const struct fixture *f)
 /* A word of a mask: often nothing or all, else a prefix or a few bytes. */
 static inline uint64_t mask_word(struct rng *r)
 {
+	uint64_t few = rng_next(r);
+
 	switch (rng_below(r, 6)) {
 	case 0:
 	case 1:
@@ -57,7 +59,7 @@ static inline uint64_t mask_word(struct rng *r)
 	case 4:
 		return 0xffffull << 8 * rng_below(r, 7);
 	default:
-		return rng_next(r) & rng_next(r);
+		return few & rng_next(r);
 	}
 }
 
@@ -250,7 +252,7 @@ static inline uint64_t value_seen(const uint64_t *value)
 static inline uint64_t seen_by_get(const struct fixture *f, uint32_t version,
 				   const uint64_t *key)
 {
-	uint64_t value[VALUE_WORDS];
+	uint64_t value[VALUE_WORDS] = {0};
 
 	switch (sluice_masked_get(table_masked_view(f->table), version, key,
 				  f->conf.key_len, value)) {

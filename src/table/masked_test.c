@@ -60,7 +60,8 @@ static void agrees_with(struct twin *t, const struct list *l, uint32_t version,
 			uint64_t key[WORDS_MAX];
 
 			key_to_look(t, key);
-			memcpy(keys + j * n_words(f), key, f->conf.key_len);
+			memcpy(keys + (size_t)j * n_words(f), key,
+			       f->conf.key_len);
 		}
 		sluice_masked_find_batch(table_masked_view(f->table), version,
 					 keys, n_keys, &a);
@@ -68,7 +69,8 @@ static void agrees_with(struct twin *t, const struct list *l, uint32_t version,
 		for (uint32_t j = 0; j < n_keys; j++) {
 			uint64_t key[WORDS_MAX] = {0};
 
-			memcpy(key, keys + j * n_words(f), f->conf.key_len);
+			memcpy(key, keys + (size_t)j * n_words(f),
+			       f->conf.key_len);
 			n_wrong += !list_allows(f, l, key,
 						seen_by_batch(f, &a, j));
 			n_wrong += !list_allows(f, l, key,

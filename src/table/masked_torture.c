@@ -167,7 +167,7 @@ static void look_get(struct reader *r)
 {
 	uint32_t i = rng_below(&r->rng, N_KEYS);
 	uint64_t key[KEY_WORDS] = {r->t->keys[i][0], r->t->keys[i][1]};
-	uint64_t value[VALUE_WORDS];
+	uint64_t value[VALUE_WORDS] = {0};
 	enum sluice_found f;
 
 	if (rng_below(&r->rng, 2))
@@ -207,6 +207,7 @@ static void *reader_main(void *arg)
 			look_get(r);
 		}
 	}
+	must(r->t->results);
 	r->t->results[r->no] = r->r;
 	__atomic_fetch_add(r->t->n_done, 1, __ATOMIC_RELEASE);
 	return NULL;
@@ -344,7 +345,7 @@ static void torture_init(struct torture *t)
 	must(!change_log_new(t->region, &t->log));
 	t->results = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	must(t->results != MAP_FAILED);
+	must(t->results && t->results != MAP_FAILED);
 	t->n_done = (uint32_t *)(t->results + N_READERS);
 	for (uint32_t i = 0; i < N_KEYS; i++) {
 		t->keys[i][0] = i;
@@ -363,7 +364,7 @@ static void torture_init(struct torture *t)
 
 static void run_readers(struct torture *t, struct reader *readers)
 {
-	pthread_t threads[N_READERS];
+	pthread_t threads[N_READERS] = {0};
 
 	for (uint32_t i = 0; i < N_READERS; i++) {
 		struct reader *r = &readers[i];
@@ -412,6 +413,7 @@ int main(int argc, char **argv)
 	       (unsigned long long)t.seed);
 	fflush(stdout);
 	torture_init(&t);
+	must(t.results);
 	run_readers(&t, readers);
 	for (uint32_t i = 0; i < N_READERS; i++) {
 		sum.n_lookups += t.results[i].n_lookups;

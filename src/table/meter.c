@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/must.h"
+
 #include "table/exact.h"
 
 #define N_MAX (1u << 24)
@@ -67,6 +69,7 @@ static int cost_of(uint64_t per_second, const struct part *p, uint64_t *out,
 	u128 num = (u128)UNITS_PER_S * p->all;
 	uint32_t shift = 0;
 
+	must(den);
 	if (num / den >= 1ull << COST_BITS)
 		return why_say(why, -EINVAL,
 			       "a meter of %llu a second is too slow to be "
@@ -113,8 +116,9 @@ static int tick_check(const struct table_meter *t,
 static int burst_of(const struct table_meter_rate *rate, bool packets,
 		    uint64_t *out, struct why *why)
 {
-	u128 units = ((u128)rate->burst * UNITS_PER_S + rate->per_second - 1) /
-		     rate->per_second;
+	u128 units =
+		((u128)rate->burst * (u128)UNITS_PER_S + rate->per_second - 1) /
+		rate->per_second;
 
 	units += rate->burst / (packets ? 2 : 128) + (units >> 38) + 1;
 	if (units >= SLUICE_TOKENS_BURST_MAX)

@@ -6,7 +6,7 @@
 #include "table/meter_fake.h"
 
 #define SECOND 1000000000ull
-#define MONTH (30 * 24 * 3600 * SECOND)
+#define MONTH (30ull * 24 * 3600 * SECOND)
 
 /* A drop band: packets a second. */
 static struct table_meter_spec packets_of(uint64_t per_second, uint64_t burst)

@@ -360,7 +360,7 @@ static void readers_of_ip6_find_a_right_route(void)
 int main(int argc, char **argv)
 {
 	if (argc > 1 && argv[argc - 1][0] >= '0' && argv[argc - 1][0] <= '9' &&
-	    strcmp(argv[argc - 2], "-s"))
+	    strcmp(argv[argc - 2], "-s") != 0)
 		n_lookups = strtoull(argv[--argc], NULL, 10);
 	test_init(argc, argv);
 	TEST(readers_of_ip4_find_a_right_route);

@@ -52,7 +52,7 @@ static void exclude_rule(struct proof *p, uint32_t entry)
 
 	for (uint32_t i = 0; words && i < p->t->view.n_words; i++) {
 		uint32_t w = (uint32_t)__builtin_ctzll(words);
-		uint64_t diff = (p->key[w] ^ pair[2 * i + 1]) & pair[2 * i];
+		uint64_t diff = (p->key[w] ^ pair[2ul * i + 1]) & pair[2ul * i];
 
 		if (diff & p->bits[w])
 			return;
@@ -176,7 +176,7 @@ static void take_rule(struct proof *p, uint32_t entry)
 	uint64_t words = ternary_rule(p->t, entry)->words & p->t->view.words;
 
 	for (uint32_t i = 0; words && i < p->t->view.n_words; i++) {
-		p->bits[__builtin_ctzll(words)] |= pair[2 * i];
+		p->bits[__builtin_ctzll(words)] |= pair[2ul * i];
 		words &= words - 1;
 	}
 }
@@ -270,8 +270,8 @@ static bool overlaps(const struct search *s, uint32_t entry)
 	for (uint32_t i = 0; words && i < s->t->view.n_words; i++) {
 		uint32_t w = (uint32_t)__builtin_ctzll(words);
 
-		if ((s->f->key[w] ^ pair[2 * i + 1]) & s->f->mask[w] &
-		    pair[2 * i])
+		if ((s->f->key[w] ^ pair[2ul * i + 1]) & s->f->mask[w] &
+		    pair[2ul * i])
 			return false;
 		words &= words - 1;
 	}

@@ -43,8 +43,8 @@ bool ternary_form(const struct table_ternary *t,
 		if (out->n_words == t->view.n_words)
 			return false;
 		out->words |= 1ull << w;
-		out->pairs[2 * out->n_words] = out->mask[w];
-		out->pairs[2 * out->n_words + 1] = out->key[w] & out->mask[w];
+		out->pairs[2ul * out->n_words] = out->mask[w];
+		out->pairs[2ul * out->n_words + 1] = out->key[w] & out->mask[w];
 		out->n_words++;
 	}
 	name(out);
@@ -69,7 +69,7 @@ static bool is_of(const struct table_ternary *t, uint32_t entry,
 	return t->own[entry].name == f->name && r->priority == f->priority &&
 	       r->words == f->words &&
 	       !memcmp(ternary_pairs(t, entry), f->pairs,
-		       2 * f->n_words * sizeof(f->pairs[0]));
+		       2ul * f->n_words * sizeof(f->pairs[0]));
 }
 
 static uint32_t named(const struct table_ternary *t,

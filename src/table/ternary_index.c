@@ -12,6 +12,7 @@
  * nothing, which is what most tuples give, must then read two buckets, and the
  * moves make readers look again.
  */
+#include "base/must.h"
 #include "table/ternary_private.h"
 
 #define LAST (SLUICE_BUCKET_SLOTS - 1)
@@ -70,6 +71,7 @@ void ternary_slot_set(uint64_t *slot, uint32_t hash, uint32_t first)
 {
 	uint64_t word = first ? (uint64_t)hash << 32 | first : 0;
 
+	must(slot); /* ternary_chain_fits() was asked before */
 	ternary_put(slot, word | (*slot & SLUICE_TERNARY_OVER));
 }
 

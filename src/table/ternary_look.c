@@ -34,8 +34,8 @@ void table_ternary_get(const struct table_ternary *t, uint32_t number,
 	for (uint32_t i = 0; words && i < t->view.n_words; i++) {
 		uint32_t w = (uint32_t)__builtin_ctzll(words);
 
-		m[w] = pair[2 * i];
-		k[w] = pair[2 * i + 1];
+		m[w] = pair[2ul * i];
+		k[w] = pair[2ul * i + 1];
 		words &= words - 1;
 	}
 	*priority = r->priority;

@@ -79,7 +79,7 @@ static bool coarse(const struct table_ternary *t, const struct ternary_form *f,
 	out->words = 0;
 	for (uint32_t i = 0; i < f->n_words; i++, words &= words - 1) {
 		uint32_t w = (uint32_t)__builtin_ctzll(words);
-		uint64_t mask = f->pairs[2 * i];
+		uint64_t mask = f->pairs[2ul * i];
 
 		if (level <= 1)
 			mask = whole_bytes(mask);
@@ -104,7 +104,7 @@ bool ternary_tuple_fits(const struct ternary_tuple *u,
 		uint64_t below = (words & -words) - 1;
 		uint32_t at = (uint32_t)__builtin_popcountll(f->words & below);
 
-		if (u->mask[i] & ~f->pairs[2 * at])
+		if (u->mask[i] & ~f->pairs[2ul * at])
 			return false;
 	}
 	return true;
@@ -412,7 +412,7 @@ static bool is_same(const struct ternary_tuple *u, const struct ternary_form *f)
 	uint32_t n_bits = 0;
 
 	for (uint32_t i = 0; i < f->n_words; i++)
-		n_bits += (uint32_t)__builtin_popcountll(f->pairs[2 * i]);
+		n_bits += (uint32_t)__builtin_popcountll(f->pairs[2ul * i]);
 	return n_bits == u->n_bits;
 }
 
@@ -458,7 +458,7 @@ static bool is_known(const struct table_ternary *t,
 uint32_t ternary_tuple_for(struct table_ternary *t,
 			   const struct ternary_form *f, uint32_t *hash)
 {
-	uint64_t room[1 + TERNARY_WORDS];
+	uint64_t room[1 + TERNARY_WORDS] = {0};
 	struct sluice_tuple *mask = (struct sluice_tuple *)room;
 	uint32_t level = coarse(t, f, 0, mask) ? 0 : 1;
 	uint32_t tuple;

@@ -244,7 +244,7 @@ static void a_killed_writer_leaves_every_count(void)
 	       "owner before\n",
 	       (unsigned long long)r.n_kills, N_STEPS,
 	       (unsigned long long)r.n_reused);
-	CHECK(r.n_kills > 2 * N_STEPS);
+	CHECK(r.n_kills > 2ul * N_STEPS);
 	CHECK(r.n_reused > N_STEPS / 4);
 	rig_fini(&r);
 }

@@ -102,10 +102,10 @@ static void records_are_usable(struct rig *r, uint32_t n_alive)
 		CHECK_EQ(seats[i].record->word % 2, 0);
 		sluice_section_enter(&seats[i]);
 		CHECK(sluice_section_holds(&seats[i]));
-		t = region_grace_start(g, 10 * STUCK_NS);
-		CHECK(!region_grace_done(g, t, 10 * STUCK_NS));
+		t = region_grace_start(g, 10ul * STUCK_NS);
+		CHECK(!region_grace_done(g, t, 10ul * STUCK_NS));
 		sluice_section_leave(&seats[i]);
-		CHECK(region_grace_done(g, t, 10 * STUCK_NS));
+		CHECK(region_grace_done(g, t, 10ul * STUCK_NS));
 	}
 	for (uint32_t i = 0; i < N - n_alive; i++)
 		sluice_seat_give(&seats[i]);

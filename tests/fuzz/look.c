@@ -86,7 +86,8 @@ static void take_exact_keys(struct look *l, const struct sluice_exact_view *v)
 		memcpy(l->keys[N_INPUT_KEYS + i],
 		       sluice_exact_entry(v, i % v->n_entries) + 8, v->key_len);
 	for (uint32_t i = 0; i < N_KEYS; i++)
-		memcpy(l->batch + i * (v->key_len / 8), l->keys[i], v->key_len);
+		memcpy(l->batch + (size_t)i * (v->key_len / 8), l->keys[i],
+		       v->key_len);
 }
 
 /* ---- Algorithms. ---- */

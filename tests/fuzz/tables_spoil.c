@@ -156,6 +156,8 @@ static struct sluice_exact *inner_of(struct sluice_masked *t)
 	return (struct sluice_exact *)(void *)((uint8_t *)t + t->exact_off);
 }
 
+/* A type cannot be put in parentheses. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define SPOIL_FN_(table, type, name, what)                                   \
 	static void table##_##name(struct sluice_table_desc *d, void *table) \
 	{                                                                    \
@@ -164,6 +166,7 @@ static struct sluice_exact *inner_of(struct sluice_masked *t)
 		(void)d, (void)t;                                            \
 		what;                                                        \
 	}
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define MASKED_(name, says, ...) \
 	SPOIL_FN_(masked, sluice_masked, name, (__VA_ARGS__))
 #define TERNARY_(name, says, ...) \

@@ -36,7 +36,7 @@ static void find_tender(struct target *t)
 
 	add_tender(t, 0);
 	for (uint32_t i = 0; i < h->n_tables && i < SLUICE_TABLES_MAX; i++)
-		add_tender(t, d[i].off / PAGE * PAGE);
+		add_tender(t, (uint64_t)d[i].off / PAGE * PAGE);
 }
 
 static void put_back(const struct target *t)

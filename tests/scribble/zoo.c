@@ -319,13 +319,13 @@ static void look_at_keys(const struct zoo *z, uint32_t version,
 
 		key_of(i * 7, &key);
 		found = sluice_exact_find(x, version, &key, key_len, &entry);
-		answers[LOOK_EXACT * ZOO_LOOKS + i] =
+		answers[LOOK_EXACT * (size_t)ZOO_LOOKS + i] =
 			answer_of_entry(found, entry);
 		found = sluice_masked_find(m, version, &key, key_len, &entry);
-		answers[LOOK_MASKED * ZOO_LOOKS + i] =
+		answers[LOOK_MASKED * (size_t)ZOO_LOOKS + i] =
 			answer_of_entry(found, entry);
 		found = sluice_ternary_find(t, &key, version, &rule);
-		answers[LOOK_TERNARY * ZOO_LOOKS + i] =
+		answers[LOOK_TERNARY * (size_t)ZOO_LOOKS + i] =
 			found == SLUICE_YES ? answer_of(sluice_rule_value(rule))
 					    : found;
 	}
@@ -343,17 +343,18 @@ static void look_at_batches(const struct zoo *z, uint32_t version,
 		sluice_exact_find_batch(table_exact_view(z->exact), version,
 					keys, BATCH, &out);
 		for (uint32_t i = 0; i < BATCH; i++)
-			answers[LOOK_EXACT_BATCH * ZOO_LOOKS + at + i] =
+			answers[LOOK_EXACT_BATCH * (size_t)ZOO_LOOKS + at + i] =
 				out.entries[i] ? answer_of_entry(SLUICE_YES,
 								 out.entries[i])
 					       : SLUICE_NO;
 		sluice_masked_find_batch(table_masked_view(z->masked), version,
 					 keys, BATCH, &out);
 		for (uint32_t i = 0; i < BATCH; i++)
-			answers[LOOK_MASKED_BATCH * ZOO_LOOKS + at + i] =
-				out.entries[i] ? answer_of_entry(SLUICE_YES,
-								 out.entries[i])
-					       : SLUICE_NO;
+			answers[LOOK_MASKED_BATCH * (size_t)ZOO_LOOKS + at +
+				i] = out.entries[i]
+					     ? answer_of_entry(SLUICE_YES,
+							       out.entries[i])
+					     : SLUICE_NO;
 	}
 }
 
@@ -431,10 +432,12 @@ void zoo_look(const struct zoo *z, uint64_t answers[ZOO_ANSWERS])
 
 	look_at_keys(z, version, answers);
 	look_at_batches(z, version, answers);
-	look_at_routes(z->ip4, 32, version, answers + LOOK_IP4 * ZOO_LOOKS);
-	look_at_routes(z->ip6, 128, version, answers + LOOK_IP6 * ZOO_LOOKS);
-	count(z, version, answers + LOOK_METER * ZOO_LOOKS);
-	look_at_groups(z, version, answers + LOOK_GROUP * ZOO_LOOKS);
+	look_at_routes(z->ip4, 32, version,
+		       answers + LOOK_IP4 * (size_t)ZOO_LOOKS);
+	look_at_routes(z->ip6, 128, version,
+		       answers + LOOK_IP6 * (size_t)ZOO_LOOKS);
+	count(z, version, answers + LOOK_METER * (size_t)ZOO_LOOKS);
+	look_at_groups(z, version, answers + LOOK_GROUP * (size_t)ZOO_LOOKS);
 }
 
 uint64_t zoo_counted(const struct zoo *z)

@@ -287,7 +287,7 @@ static void processes_that_die_and_stop(void)
 			continue;
 		}
 		kill(pids[i], SIGSTOP);
-		write_until(&w, clock_now_ns() + 3 * STUCK_NS);
+		write_until(&w, clock_now_ns() + 3ul * STUCK_NS);
 		kill(pids[i], SIGCONT);
 	}
 	sluice_store32_relaxed(&w.t->stop, 1);

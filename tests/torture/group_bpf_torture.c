@@ -91,8 +91,9 @@ static void rig_fini(struct rig *r)
 
 static bool agrees(struct rig *r)
 {
+	uint64_t up = rng_next(&r->rng);
 	struct ask ask = {
-		.up = rng_next(&r->rng) & rng_next(&r->rng),
+		.up = up & rng_next(&r->rng),
 		.id = rng_below(&r->rng, N_IDS + 1),
 		.key = random_key(&r->rng),
 	};
